@@ -1,0 +1,1 @@
+"""Event formats: each codec turns a batch of Kafka records into columns."""
