@@ -111,7 +111,7 @@ class EventBatch:
     predictions
         float32, shape (n, n_classes), rows are distributions; None when no prediction is required.
     times_ms
-        Event times in milliseconds since 1970, shape (n,), int64; the Kafka timestamp where an event has none.
+        Event times in milliseconds since 1970, shape (n,), int64; the Kafka timestamp where there is none.
     ids
         Event ids, length n, None where an event has none; or None when no event has one.
     segments

@@ -1,0 +1,84 @@
+"""Names of everything the product keeps in Redis, in one place.
+
+All keys of a monitor share one hash tag. They live in one slot of a Redis Cluster, so that one script can
+change a batch's progress, windows and leases together or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MonitorKeys:
+    """Redis keys of one monitor.
+
+    Attributes
+    ----------
+    prefix
+        What all keys start with; lets several installations share a Redis.
+    monitor
+        Name of the monitor.
+    """
+
+    prefix: str
+    monitor: str
+
+    def _key(self, name: str) -> str:
+        return f"{self.prefix}:{{{self.monitor}}}:{name}"
+
+    @property
+    def progress(self) -> str:
+        """Hash: ``epoch``, and the next offset not yet counted by input partition."""
+        return self._key("progress")
+
+    @property
+    def open(self) -> str:
+        """Hash: open window by segment."""
+        return self._key("open")
+
+    @property
+    def closed(self) -> str:
+        """Hash: closed windows that await their verdict."""
+        return self._key("closed")
+
+    @property
+    def leases(self) -> str:
+        """Sorted set: closed windows by the time until which a worker has claimed them."""
+        return self._key("leases")
+
+    @property
+    def alerts(self) -> str:
+        """Hash: alert state by segment."""
+        return self._key("alerts")
+
+    @property
+    def reference(self) -> str:
+        """String: version of the reference in force."""
+        return self._key("reference")
+
+    @property
+    def promotions(self) -> str:
+        """List: versions that were in force, newest first, with the time of each promotion."""
+        return self._key("promotions")
+
+    @property
+    def references(self) -> str:
+        """Hash: version to description of every reference stored."""
+        return self._key("references")
+
+    def reference_scores(self, version: str) -> str:
+        """String: packed sorted scores of one reference."""
+        return self._key(f"reference:{version}")
+
+    def depends(self, partition: int) -> str:
+        """Sorted set: unsettled windows by the first offset of this partition that they hold."""
+        return self._key(f"depends:{partition}")
+
+    def scores(self, segment: str) -> str:
+        """String: packed scores of a segment's open window."""
+        return self._key(f"scores:{segment}")
+
+    def verdicts(self, segment: str) -> str:
+        """List: a segment's verdicts, newest first."""
+        return self._key(f"verdicts:{segment}")

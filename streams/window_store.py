@@ -1,0 +1,380 @@
+"""Windows in Redis: every score counted in exactly one window, every closed window settled exactly once.
+
+The store writes by *compare and append*. It keeps in memory what it last saw of a monitor's progress and
+open windows, works out from that what a batch does to them, and hands Redis the old and the new state in one
+script call. Redis writes all of it when the old state is still true, and nothing when another worker was
+there first; the store then starts over from what that worker left. So a repeated event (after a restart,
+after a rebalance, or from a worker that does not know that it lost its partition) finds its offset already
+counted.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.append_call import Advance, Planned, append_call
+from streams.errors import StateError, StreamError
+from streams.redis_connection import RedisConnection, ScriptCall, load_script
+from streams.redis_keys import MonitorKeys
+from streams.windows import (
+    SCORE_DTYPE,
+    ClosedWindow,
+    OpenWindow,
+    Pane,
+    ScoredRows,
+    WindowPolicy,
+    close_aged,
+    fill,
+)
+
+SETTLE = load_script("settle")
+CLAIM = load_script("claim")
+
+
+class StateLostError(StreamError):
+    """Redis no longer holds what this worker knows was counted; partitions must be read again."""
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What a batch led to.
+
+    Attributes
+    ----------
+    closed
+        Windows that the batch filled, in order within each segment; this worker holds their lease.
+    alert_states
+        Stored alert state of each segment that closed a window; None where there is none yet.
+    depends_on
+        For each partition of the batch, the first offset that an unsettled window still holds; None when
+        no window does.
+    reference
+        Version of the reference in force; None before any was promoted.
+    """
+
+    closed: Sequence[ClosedWindow]
+    alert_states: Mapping[str, bytes | None]
+    depends_on: Mapping[int, int | None]
+    reference: str | None
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Verdicts of one segment, in window order, to be settled together.
+
+    Attributes
+    ----------
+    segment
+        The segment.
+    after
+        Sequence of the last window settled before these; 0 when there is none.
+    state
+        Alert state after these verdicts, as the caller encodes it.
+    windows
+        The windows.
+    verdicts
+        One encoded verdict a window, for the history.
+    """
+
+    segment: str
+    after: int
+    state: bytes
+    windows: Sequence[ClosedWindow]
+    verdicts: Sequence[bytes]
+
+
+@dataclass
+class Batch:
+    """Scores of one batch on their way into the windows of one monitor.
+
+    Attributes
+    ----------
+    rows
+        The scored rows, in the order consumed.
+    segments
+        Segment of each row; None when all belong to ``default_segment``.
+    next_offsets
+        For each partition in the batch (rejected events included), the offset after its last record.
+    default_segment
+        Segment of rows when ``segments`` is None.
+    """
+
+    rows: ScoredRows
+    segments: Sequence[str] | None
+    next_offsets: Mapping[int, int]
+    default_segment: str = "all"
+    _planned: Planned = field(default_factory=dict, repr=False)
+    _partitions: list[int] = field(default_factory=list, repr=False)
+
+
+class WindowStore:
+    """The windows of one monitor in Redis.
+
+    Parameters
+    ----------
+    connection
+        Where Redis is.
+    keys
+        Names of the monitor's keys.
+    policy
+        When windows close.
+    lease_ms
+        How long a closed window is left to the worker that closed it, in milliseconds.
+    history
+        Verdicts kept a segment.
+    """
+
+    def __init__(
+        self,
+        connection: RedisConnection,
+        keys: MonitorKeys,
+        policy: WindowPolicy,
+        *,
+        lease_ms: int = 10_000,
+        history: int = 500,
+    ) -> None:
+        self.keys = keys
+        self.policy = policy
+        self._redis = connection
+        self._lease_ms = lease_ms
+        self._history = history
+        self._epoch = b""
+        self._progress: dict[int, int] = {}
+        self._open: dict[str, OpenWindow] = {}
+
+    def attach(self) -> dict[int, int]:
+        """Learn how far the monitor has counted; forget all that was known before.
+
+        Returns
+        -------
+        dict
+            Next offset not yet counted, by partition.
+        """
+        with self._redis.client() as client:
+            pipe = client.pipeline()
+            pipe.hsetnx(self.keys.progress, "epoch", secrets.token_hex(8))
+            pipe.hgetall(self.keys.progress)
+            stored: dict[bytes, bytes] = dict(pipe.execute()[1])
+        self._epoch = stored.pop(b"epoch")
+        self._progress = {int(partition): int(offset) for partition, offset in stored.items()}
+        self._open.clear()
+        return dict(self._progress)
+
+    def already_counted(self, rows: ScoredRows) -> npt.NDArray[np.bool_]:
+        """Tell which rows are known to be counted, as a mask of shape (n,)."""
+        limits = np.zeros(max(self._progress, default=-1) + 2, dtype=np.int64)
+        limits[list(self._progress)] = list(self._progress.values())
+        counted: npt.NDArray[np.bool_] = rows.offsets < limits[np.minimum(rows.partitions, len(limits) - 1)]
+        return counted
+
+    def append_call(self, batch: Batch) -> ScriptCall | None:
+        """Work out what a batch does and return the call that does it; None when all of it is counted."""
+        counted = self.already_counted(batch.rows)
+        if counted.any():
+            kept = ~counted
+            if batch.segments is not None:
+                batch.segments = [s for s, keep in zip(batch.segments, kept, strict=True) if keep]
+            batch.rows = batch.rows.take(kept)
+        batch._partitions = [p for p, o in batch.next_offsets.items() if o > self._progress.get(p, -1)]
+        if not batch._partitions:
+            return None
+        now_ms = _now_ms()
+        batch._planned = {}
+        payloads: dict[str, bytes] = {}
+        for segment, rows in _by_segment(batch):
+            before = self._open.get(segment, _EMPTY)
+            batch._planned[segment] = (before, fill(before, rows, self.policy, now_ms))
+            payloads[segment] = rows.scores.astype(SCORE_DTYPE, copy=False).tobytes()
+        return self._call(batch._partitions, batch.next_offsets, batch._planned, payloads)
+
+    def append_reply(self, batch: Batch, reply: Sequence[Any]) -> Appended | None:
+        """Read the answer to ``append_call``; None when another worker was first and the call must be redone.
+
+        Raises
+        ------
+        StateLostError
+            If Redis holds less than this worker knows was counted.
+        """
+        if reply[0] == b"ok":
+            return self._written(batch._partitions, batch.next_offsets, batch._planned, reply)
+        self._moved(batch._partitions, batch._planned, reply)
+        return None
+
+    def close_aged(self) -> Appended | None:
+        """Close partial windows that have reached the policy's age; None when there is none."""
+        if self.policy.max_age_ms is None:
+            return None
+        with self._redis.client() as client:
+            stored: dict[Any, Any] = client.hgetall(self.keys.open)
+        now_ms = _now_ms()
+        planned = {}
+        for name, raw in stored.items():
+            before = OpenWindow.decode(raw)
+            filling = close_aged(before, self.policy, now_ms)
+            if filling is not None:
+                planned[name.decode()] = (before, filling)
+        if not planned:
+            return None
+        reply = self._redis.run([self._call([], {}, planned, {})])[0]
+        if reply[0] == b"ok":
+            return self._written([], {}, planned, reply)
+        self._moved([], planned, reply)
+        return None
+
+    def settle_call(self, settlements: Sequence[Settlement]) -> ScriptCall:
+        """Return the call that settles verdicts."""
+        partitions = sorted({p for s in settlements for window in s.windows for p in window.pane.offsets})
+        args: list[str | bytes | int] = [self._epoch, self._history, len(partitions), len(settlements)]
+        for settlement in settlements:
+            last = settlement.windows[-1].sequence
+            args += [settlement.segment, settlement.after or "", b"%d " % last + settlement.state]
+            args.append(len(settlement.windows))
+            for window, verdict in zip(settlement.windows, settlement.verdicts, strict=True):
+                args += [window.sequence, verdict]
+        keys = [self.keys.progress, self.keys.closed, self.keys.leases, self.keys.alerts]
+        keys += [self.keys.depends(partition) for partition in partitions]
+        keys += [self.keys.verdicts(settlement.segment) for settlement in settlements]
+        return ScriptCall(SETTLE, keys, args)
+
+    @staticmethod
+    def settle_reply(settlements: Sequence[Settlement], reply: Sequence[bytes]) -> dict[str, bytes | None]:
+        """Read the answer to ``settle_call``: stored alert state of each segment that another worker changed.
+
+        Raises
+        ------
+        StateLostError
+            If Redis has lost the windows.
+        """
+        if reply and reply[0] == b"lost":
+            raise StateLostError("Redis has lost the windows whose verdicts were to be settled.")
+        return {
+            settlement.segment: outcome or None
+            for settlement, outcome in zip(settlements, reply, strict=True)
+            if outcome != b"ok"
+        }
+
+    def claim(self, most: int = 100) -> list[ClosedWindow]:
+        """Take over closed windows that a worker left without a verdict.
+
+        Raises
+        ------
+        StateLostError
+            If Redis has lost the windows.
+        """
+        keys = [self.keys.progress, self.keys.closed, self.keys.leases]
+        reply = self._redis.run([ScriptCall(CLAIM, keys, [self._epoch, self._lease_ms, most])])[0]
+        if reply[0] == b"lost":
+            raise StateLostError("Redis has lost the closed windows.")
+        windows = []
+        for member, stored in zip(reply[1::2], reply[2::2], strict=True):
+            sequence, segment = member.decode().split(" ", 1)
+            description, newline, scores = stored.partition(b"\n")
+            if not newline:
+                raise StateError(f"The closed window {member!r} of {self.keys.closed} has no content.")
+            pane = Pane.from_json(json.loads(description))
+            windows.append(ClosedWindow(segment, int(sequence), pane, np.frombuffer(scores, SCORE_DTYPE)))
+        return windows
+
+    def alert_states(self, segments: Sequence[str]) -> dict[str, bytes | None]:
+        """Read the stored alert states of segments."""
+        with self._redis.client() as client:
+            states: list[Any] = client.hmget(self.keys.alerts, list(segments))
+        return dict(zip(segments, states, strict=True))
+
+    def depends_on(self, partitions: Sequence[int]) -> dict[int, int | None]:
+        """Read the first offset that an unsettled window still holds, by partition."""
+        with self._redis.client() as client:
+            pipe = client.pipeline(transaction=False)
+            for partition in partitions:
+                pipe.zrange(self.keys.depends(partition), 0, 0, withscores=True)
+            lowest = pipe.execute()
+        return {p: int(found[0][1]) if found else None for p, found in zip(partitions, lowest, strict=True)}
+
+    def _call(
+        self,
+        partitions: Sequence[int],
+        next_offsets: Mapping[int, int],
+        planned: Planned,
+        payloads: Mapping[str, bytes],
+    ) -> ScriptCall:
+        advances = [Advance(p, self._progress.get(p), next_offsets[p]) for p in partitions]
+        expected = {
+            segment: before.token if segment in self._open else "" for segment, (before, _) in planned.items()
+        }
+        return append_call(self.keys, self._epoch, self._lease_ms, advances, planned, expected, payloads)
+
+    def _written(
+        self,
+        partitions: Sequence[int],
+        next_offsets: Mapping[int, int],
+        planned: Planned,
+        reply: Sequence[Any],
+    ) -> Appended:
+        _, reference, depends, scores, states = reply
+        for partition in partitions:
+            self._progress[partition] = next_offsets[partition]
+        closed: list[ClosedWindow] = []
+        closing_segments = []
+        for segment, (_, filling) in planned.items():
+            self._open[segment] = filling.window
+            if filling.closings:
+                closing_segments.append(segment)
+            for closing in filling.closings:
+                packed = np.frombuffer(scores[len(closed)], SCORE_DTYPE)
+                closed.append(ClosedWindow(segment, closing.sequence, closing.pane, packed))
+        return Appended(
+            closed=closed,
+            alert_states={s: state or None for s, state in zip(closing_segments, states, strict=True)},
+            depends_on={p: int(low) if low else None for p, low in zip(partitions, depends, strict=True)},
+            reference=reference.decode() or None,
+        )
+
+    def _moved(self, partitions: Sequence[int], planned: Planned, reply: Sequence[Any]) -> None:
+        if reply[0] == b"lost":
+            raise StateLostError(f"Redis has lost the state of monitor {self.keys.monitor!r}.")
+        _, offsets, windows = reply
+        for partition, stored in zip(partitions, offsets, strict=True):
+            known = self._progress.get(partition)
+            if known is not None and (not stored or int(stored) < known):
+                raise StateLostError(
+                    f"Redis counts monitor {self.keys.monitor!r} up to offset {stored.decode() or 'none'} of"
+                    f" partition {partition}, where {known} was reached before."
+                )
+            if stored:
+                self._progress[partition] = int(stored)
+        for segment, raw in zip(planned, windows, strict=True):
+            if raw:
+                self._open[segment] = OpenWindow.decode(raw)
+            elif self._open.pop(segment, None) is not None:
+                raise StateLostError(
+                    f"Redis has lost the open window of segment {segment!r} of monitor {self.keys.monitor!r}."
+                )
+
+
+_EMPTY = OpenWindow()
+
+
+def _by_segment(batch: Batch) -> Iterator[tuple[str, ScoredRows]]:
+    if not len(batch.rows.scores):
+        return
+    if batch.segments is None:
+        yield batch.default_segment, batch.rows
+        return
+    codes: dict[str, int] = {}
+    of_row = np.array([codes.setdefault(segment, len(codes)) for segment in batch.segments], dtype=np.int64)
+    order = np.argsort(of_row, kind="stable")
+    bounds = np.searchsorted(of_row[order], np.arange(len(codes) + 1))
+    for segment, code in codes.items():
+        yield segment, batch.rows.take(order[bounds[code] : bounds[code + 1]])
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
