@@ -30,10 +30,10 @@ def make_certificate(java: str, directory: Path) -> CertificateFiles:
     """Make a certificate for 127.0.0.1 and localhost, valid for a day."""
     files = CertificateFiles(directory / "server.p12", "changeit", directory / "server.pem")
     keytool = Path(java).with_name("keytool")
-    store = ["-keystore", files.keystore, "-storepass", files.password, "-alias", "server"]
+    store = ["-keystore", str(files.keystore), "-storepass", files.password, "-alias", "server"]
     names = ["-dname", "CN=localhost", "-ext", "SAN=ip:127.0.0.1,dns:localhost"]
     made = ["-genkeypair", "-keyalg", "EC", "-validity", "1", "-storetype", "PKCS12", *names]
     subprocess.run([keytool, *made, *store], check=True, capture_output=True)
-    exported = ["-exportcert", "-rfc", "-file", files.certificate]
+    exported = ["-exportcert", "-rfc", "-file", str(files.certificate)]
     subprocess.run([keytool, *exported, *store], check=True, capture_output=True)
     return files
