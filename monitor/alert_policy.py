@@ -57,7 +57,8 @@ class AlertPolicy:
     def __post_init__(self) -> None:
         if not 1 <= self.raise_after <= self.raise_within:
             raise ValueError(
-                f"raise_after must be between 1 and raise_within ({self.raise_within}), not {self.raise_after}."
+                f"raise_after must be between 1 and raise_within ({self.raise_within}),"
+                f" not {self.raise_after}."
             )
         if self.resolve_after < 1:
             raise ValueError(f"resolve_after must be at least 1, not {self.resolve_after}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -134,3 +135,20 @@ class EventBatch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, chosen: npt.NDArray[np.bool_]) -> EventBatch:
+        """Return the instances that a mask of shape (n,) chooses, and none of the rejected records."""
+
+        def column(values: Sequence[str | None] | None) -> list[str | None] | None:
+            return None if values is None else list(compress(values, chosen))
+
+        return EventBatch(
+            records=self.records,
+            rows=self.rows[chosen],
+            instances=self.instances[chosen],
+            predictions=None if self.predictions is None else self.predictions[chosen],
+            times_ms=self.times_ms[chosen],
+            ids=column(self.ids),
+            segments=column(self.segments),
+            models=column(self.models),
+        )

@@ -150,14 +150,8 @@ class WindowStore:
         self._progress: dict[int, int] = {}
         self._open: dict[str, OpenWindow] = {}
 
-    def attach(self) -> dict[int, int]:
-        """Learn how far the monitor has counted; forget all that was known before.
-
-        Returns
-        -------
-        dict
-            Next offset not yet counted, by partition.
-        """
+    def attach(self) -> None:
+        """Learn how far the monitor has counted; forget all that was known before."""
         with self._redis.client() as client:
             pipe = client.pipeline()
             pipe.hsetnx(self.keys.progress, "epoch", secrets.token_hex(8))
@@ -166,7 +160,26 @@ class WindowStore:
         self._epoch = stored.pop(b"epoch")
         self._progress = {int(partition): int(offset) for partition, offset in stored.items()}
         self._open.clear()
-        return dict(self._progress)
+
+    def counted(self, partition: int) -> int | None:
+        """Read the next offset of a partition that is not counted; None when nothing of it was counted.
+
+        Raises
+        ------
+        StateLostError
+            If Redis no longer holds the data set that this store is attached to.
+        """
+        with self._redis.client() as client:
+            stored: Any = client.hmget(self.keys.progress, ["epoch", str(partition)])
+        if stored[0] != self._epoch:
+            raise StateLostError(f"Redis has lost the state of monitor {self.keys.monitor!r}.")
+        return None if stored[1] is None else int(stored[1])
+
+    def forget_progress(self, partition: int) -> None:
+        """Count a partition from scratch, because its topic was created anew."""
+        with self._redis.client() as client:
+            client.hdel(self.keys.progress, str(partition))
+        self._progress.pop(partition, None)
 
     def already_counted(self, rows: ScoredRows) -> npt.NDArray[np.bool_]:
         """Tell which rows are known to be counted, as a mask of shape (n,)."""

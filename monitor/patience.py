@@ -1,0 +1,71 @@
+"""Waiting for Redis and Kafka while they are away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from streams.consumer import KafkaUnavailableError
+from streams.redis_connection import RedisUnavailableError
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_SECONDS = 0.1
+LONGEST_RETRY_SECONDS = 5.0
+"""Bounds of the exponential back-off."""
+
+
+class AbandonedError(Exception):
+    """What was being done is to be dropped: the worker stops, or it is no longer the worker's to do."""
+
+
+class Patience:
+    """Carries out actions for as long as it takes.
+
+    Parameters
+    ----------
+    stopping
+        Set when the worker is to stop; ends all waiting.
+    """
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+
+    def carry_out(self, action: Callable[[], None], while_waiting: Callable[[], None] | None = None) -> bool:
+        """Carry out an action that Redis or Kafka may hold up, again and again until it succeeds.
+
+        Parameters
+        ----------
+        action
+            What to do; may be begun any number of times.
+        while_waiting
+            Called after every wait, before the next attempt.
+
+        Returns
+        -------
+        bool
+            Whether there was any waiting.
+
+        Raises
+        ------
+        AbandonedError
+            If the worker is to stop.
+        """
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                action()
+            except (RedisUnavailableError, KafkaUnavailableError) as error:
+                if delay == FIRST_RETRY_SECONDS:
+                    log.warning("%s; waiting for it.", error)
+                if self._stopping.wait(delay):
+                    raise AbandonedError from error
+                delay = min(2 * delay, LONGEST_RETRY_SECONDS)
+                if while_waiting is not None:
+                    while_waiting()
+            else:
+                waited = delay > FIRST_RETRY_SECONDS
+                if waited:
+                    log.warning("It is back; going on.")
+                return waited

@@ -1,0 +1,279 @@
+"""The heart: a batch of records in, verdicts and alerts out.
+
+Every way to run a monitor is a thin shell around this object, so that all give the same verdicts for the
+same events. A batch goes through in two steps, since only the second can be held up by Redis: ``score``
+decodes and scores, ``count`` puts the scores into windows and judges those that are full. ``count`` may be
+called again for the same batch after a ``RedisUnavailableError``; what was counted is not counted twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.errors import ConfigError
+from monitor.watch import Watch
+from streams.codecs.protocol import Codec, codec_class
+from streams.commits import Mark
+from streams.consumer import Partition
+from streams.events import EventBatch, RejectedEvent, RejectReason
+from streams.records import RecordBatch
+from streams.redis_connection import RedisConnection, ScriptCall
+from streams.window_store import Batch
+from streams.windows import ScoredRows
+
+
+class DeadLetterSink(Protocol):
+    """Where rejected events go."""
+
+    def send(self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]) -> None:
+        """Send rejected records to a dead-letter topic."""
+        ...
+
+
+@dataclass
+class ScoredBatch:
+    """A batch of one topic on its way into the windows.
+
+    Attributes
+    ----------
+    topic
+        Where it came from.
+    next_offsets
+        For each of its partitions, the offset after its last record.
+    accepted, rejected
+        Number of records that were scored, and of those sent to the dead letters.
+    pending
+        What is not counted yet, by monitor.
+    """
+
+    topic: str
+    next_offsets: Mapping[int, int]
+    accepted: int
+    rejected: int
+    pending: list[tuple[Watch, Batch]] = field(default_factory=list, repr=False)
+
+
+class Pipeline:
+    """All monitors of a worker.
+
+    Parameters
+    ----------
+    watches
+        The monitors.
+    connection
+        Where Redis is.
+    dead_letters
+        Where rejected events go.
+    claim_every_seconds
+        How often windows are looked for that another worker left without a verdict.
+    """
+
+    def __init__(
+        self,
+        watches: Sequence[Watch],
+        connection: RedisConnection,
+        dead_letters: DeadLetterSink,
+        *,
+        claim_every_seconds: float = 5.0,
+    ) -> None:
+        self._watches: dict[str, list[Watch]] = {}
+        for watch in watches:
+            self._watches.setdefault(watch.config.input.topic, []).append(watch)
+        self._codecs = {topic: _codec(members) for topic, members in self._watches.items()}
+        self._redis = connection
+        self._dead_letters = dead_letters
+        self._claim_every = claim_every_seconds
+        self._claim_at = 0.0
+        self._next: dict[Partition, int] = {}
+        self._depends: dict[tuple[str, Partition], int | None] = {}
+
+    @property
+    def topics(self) -> list[str]:
+        """Topics to read."""
+        return list(self._watches)
+
+    def attach(self) -> None:
+        """Take what is in Redis as the truth; drop all that was held in memory."""
+        self._depends.clear()
+        self._next.clear()
+        for watch in self._all():
+            watch.attach()
+
+    def counted(self, partition: Partition) -> list[int | None]:
+        """Read, for each monitor of a partition, the next offset that Redis has not counted; None for none.
+
+        Raises
+        ------
+        StateLostError
+            If Redis no longer holds the data set that this pipeline is attached to.
+        """
+        return [watch.store.counted(partition.number) for watch in self._watches[partition.topic]]
+
+    def restart_counting(self, partition: Partition) -> None:
+        """Count a partition from scratch, because its topic was created anew."""
+        for watch in self._watches[partition.topic]:
+            watch.store.forget_progress(partition.number)
+
+    def score(self, records: RecordBatch) -> ScoredBatch:
+        """Decode and score a batch; rejected records are on their way to the dead letters then."""
+        members = self._watches[records.topic]
+        events = self._codecs[records.topic].decode(records)
+        rejected = list(events.rejected)
+        pending = []
+        wanted = np.zeros(len(events), dtype=np.bool_)
+        next_offsets = _next_offsets(records)
+        for watch in members:
+            chosen = _chosen(watch, events)
+            own = events if chosen is None else events.take(chosen)
+            wanted |= True if chosen is None else chosen
+            rows = ScoredRows(
+                scores=watch.score(own),
+                partitions=records.partitions[own.rows],
+                offsets=records.offsets[own.rows],
+                times_ms=own.times_ms,
+                rows=np.arange(len(own)),
+                ids=own.ids,
+            )
+            pending.append((watch, Batch(rows, watch.segments(own), next_offsets)))
+        if not wanted.all():
+            rejected += _unknown_models(events, wanted)
+        if rejected:
+            for topic in {watch.config.dead_letters.topic for watch in members}:
+                self._dead_letters.send(topic, records, rejected)
+        return ScoredBatch(records.topic, next_offsets, len(records) - len(rejected), len(rejected), pending)
+
+    def count(self, batch: ScoredBatch) -> None:
+        """Put a batch into the windows, judge those that are full, and settle earlier verdicts.
+
+        One pipelined round trip, unless another worker counts into the same segments at the same moment.
+
+        Raises
+        ------
+        RedisUnavailableError
+            If Redis cannot answer right now; call again with the same batch.
+        StateLostError
+            If Redis holds less than was counted; the partitions must be read again.
+        """
+        while batch.pending:
+            calls = []
+            for watch, part in batch.pending:
+                call = watch.store.append_call(part)
+                if call is not None:
+                    calls.append((watch, part, call))
+            replies = self._settle_and_run([call for _, _, call in calls])
+            batch.pending = []
+            for (watch, part, _), reply in zip(calls, replies, strict=True):
+                appended = watch.store.append_reply(part, reply)
+                if appended is None:
+                    batch.pending.append((watch, part))
+                    continue
+                for number, low in appended.depends_on.items():
+                    self._depends[watch.config.name, Partition(batch.topic, number)] = low
+                watch.use_reference(appended.reference)
+                watch.judge(appended.closed, appended.alert_states)
+        for number, offset in batch.next_offsets.items():
+            self._next[Partition(batch.topic, number)] = offset
+
+    def tick(self) -> None:
+        """Do what does not depend on new events: settle, close aged windows, take over abandoned ones.
+
+        Raises
+        ------
+        RedisUnavailableError
+            If Redis cannot answer right now.
+        StateLostError
+            If Redis holds less than was counted; the partitions must be read again.
+        """
+        self.settle()
+        claiming = time.monotonic() >= self._claim_at
+        for watch in self._all():
+            waiting = watch.ledger.waiting()
+            if waiting:
+                watch.ledger.learn(watch.store.alert_states(waiting))
+            aged = watch.store.close_aged()
+            if aged is not None:
+                watch.judge(aged.closed, aged.alert_states)
+            abandoned = watch.store.claim() if claiming else []
+            if abandoned:
+                segments = sorted({window.segment for window in abandoned})
+                watch.judge(abandoned, watch.store.alert_states(segments))
+        if claiming:
+            self._claim_at = time.monotonic() + self._claim_every
+
+    def settle(self) -> None:
+        """Settle verdicts whose alerts are delivered."""
+        self._settle_and_run([])
+
+    def unsettled(self) -> int:
+        """Count verdicts that are not settled yet."""
+        return sum(watch.ledger.unsettled() for watch in self._all())
+
+    def marks(self) -> dict[Partition, Mark]:
+        """Positions to commit: how far each partition is counted, and from where that could be rebuilt."""
+        marks = {}
+        for partition, offset in self._next.items():
+            lows = [
+                self._depends.get((watch.config.name, partition)) for watch in self._watches[partition.topic]
+            ]
+            marks[partition] = Mark(offset, min((low for low in lows if low is not None), default=offset))
+        return marks
+
+    def release(self, partitions: Iterable[Partition]) -> None:
+        """Forget the positions of partitions that are no longer this worker's."""
+        for partition in partitions:
+            self._next.pop(partition, None)
+
+    def _all(self) -> list[Watch]:
+        return [watch for members in self._watches.values() for watch in members]
+
+    def _settle_and_run(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run calls in one round trip with all settlements that are due, and return the calls' replies."""
+        due = [(watch, found) for watch in self._all() if (found := watch.ledger.settlements())]
+        settle_calls = [watch.store.settle_call(found) for watch, found in due]
+        if not settle_calls and not calls:
+            return []
+        replies = self._redis.run([*settle_calls, *calls])
+        for (watch, found), reply in zip(due, replies, strict=False):
+            watch.ledger.settled(found, watch.store.settle_reply(found, reply))
+        return replies[len(due) :]
+
+
+def _codec(members: Sequence[Watch]) -> Codec:
+    first, *others = members
+    for other in others:
+        if (other.config.input.format, other.schema) != (first.config.input.format, first.schema):
+            raise ConfigError(
+                f"Monitors {first.config.name!r} and {other.config.name!r} read the same topic,"
+                f" {first.config.input.topic!r}, but expect different events; give both the same format,"
+                " fields and limits and detectors of the same input shape and classes, or a topic each."
+            )
+    return codec_class(first.config.input.format)(first.schema)
+
+
+def _next_offsets(records: RecordBatch) -> dict[int, int]:
+    # The last record of a partition comes last, so it is the one that stays in the dict.
+    return dict(zip(records.partitions.tolist(), (records.offsets + 1).tolist(), strict=True))
+
+
+def _chosen(watch: Watch, events: EventBatch) -> npt.NDArray[np.bool_] | None:
+    model = watch.config.input.model
+    if model is None:
+        return None
+    named = events.models or [None] * len(events)
+    return np.array([name == model for name in named], dtype=np.bool_)
+
+
+def _unknown_models(events: EventBatch, wanted: npt.NDArray[np.bool_]) -> list[RejectedEvent]:
+    names = events.models or [None] * len(events)
+    rows = {int(events.rows[i]): names[i] for i in np.flatnonzero(~wanted).tolist()}
+    reason = RejectReason.UNKNOWN_MODEL
+    return [
+        RejectedEvent(row, reason, f"No monitor of this topic watches the model {name!r}.")
+        for row, name in rows.items()
+    ]

@@ -1,0 +1,236 @@
+"""One monitor at work: its detector, reference, windows and ledger, put together from config."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors import Bundle, ModelDistillation, load_bundle
+from detectors.window_tests import WindowTest, window_test
+from monitor.alert_policy import AlertKind, AlertPolicy, AlertState
+from monitor.alerts import Alert, AlertSource, build_alert
+from monitor.config import MonitorConfig
+from monitor.errors import ConfigError
+from monitor.ledger import Delivery, Ledger
+from monitor.promises import p_threshold
+from monitor.verdicts import JudgedWindow, judge
+from streams.events import EventBatch, EventSchema
+from streams.redis_connection import RedisConnection
+from streams.redis_keys import MonitorKeys
+from streams.reference_store import ReferenceStore
+from streams.window_store import WindowStore
+from streams.windows import ClosedWindow, WindowPolicy
+
+SendAlert: TypeAlias = Callable[[str, Alert], Delivery]
+"""Sends an alert to a topic."""
+
+WHOLE_STREAM = "all"
+"""Segment of a monitor that has no segments, and of events that name none."""
+
+
+class Watch:
+    """A monitor of the config, ready to score events and judge windows.
+
+    Parameters
+    ----------
+    config
+        What to watch.
+    bundle
+        The detector with its reference.
+    connection
+        Where Redis is.
+    send_alert
+        Sends alerts.
+    prefix
+        What Redis keys start with.
+    lease_ms
+        How long a closed window is left to the worker that closed it, in milliseconds.
+    """
+
+    def __init__(
+        self,
+        config: MonitorConfig,
+        bundle: Bundle,
+        connection: RedisConnection,
+        send_alert: SendAlert,
+        *,
+        prefix: str,
+        lease_ms: int,
+    ) -> None:
+        self.config = config
+        self.detector = _distillation(config, bundle)
+        self._bundled_reference = _reference(config, bundle)
+        self._send_alert = send_alert
+        keys = MonitorKeys(prefix, config.name)
+        self.references = ReferenceStore(connection, keys)
+        self.store = WindowStore(connection, keys, window_policy(config), lease_ms=lease_ms)
+        self.ledger = Ledger(alert_policy(config), self._publish)
+        self._reference = ""
+        self._test: WindowTest
+        self._source: AlertSource
+        self._p_threshold = 0.0
+
+    @property
+    def schema(self) -> EventSchema:
+        """What this monitor's events look like."""
+        return EventSchema(
+            input_shape=_fixed_shape(self.config, self.detector),
+            n_classes=self.detector.n_classes,
+            prediction_required=self.config.prediction == "event",
+            fields=self.config.input.event_fields,
+            max_bytes=self.config.input.max_bytes,
+        )
+
+    def attach(self) -> None:
+        """Learn from Redis how far this monitor has counted and which reference is in force."""
+        self.ledger.forget()
+        self.use_reference(self.references.adopt(self._bundled_reference))
+        self.store.attach()
+
+    def use_reference(self, version: str | None) -> None:
+        """Test against another stored reference from now on, if it is another one."""
+        if version is None or version == self._reference:
+            return
+        scores = self.references.get(version)
+        self._test = window_test(self.config.test.name, scores, self.config.test.alternative)
+        self._p_threshold = p_threshold(self.config, len(scores))
+        self._source = AlertSource(
+            monitor=self.config.name,
+            input_topic=self.config.input.topic,
+            test=self.config.test.name,
+            alternative=self.config.test.alternative,
+            reference_size=len(scores),
+            reference_mean=float(np.mean(scores, dtype=np.float64)),
+            score_threshold=self.detector.threshold,
+        )
+        self._reference = version
+
+    def score(self, events: EventBatch) -> npt.NDArray[np.float32]:
+        """Score all instances in one compiled call; float32, shape (n,)."""
+        if events.predictions is None:
+            return self.detector.score_instances(events.instances)
+        return self.detector.score_predictions(events.instances, events.predictions)
+
+    def segments(self, events: EventBatch) -> Sequence[str] | None:
+        """Name the segment of each instance; None when all belong to the whole stream."""
+        by = self.config.segment_by
+        if by == "field" and events.segments is not None:
+            return [WHOLE_STREAM if segment is None else segment for segment in events.segments]
+        if by == "key":
+            keys = events.records.keys
+            return [_key_segment(keys[row]) for row in events.rows]
+        return None
+
+    def judge(self, windows: Sequence[ClosedWindow], stored: Mapping[str, bytes | None]) -> None:
+        """Test closed windows and enter the verdicts; alerts that they raise are on their way then."""
+        self.ledger.learn(stored)
+        self.ledger.enter(
+            judge(
+                windows,
+                self._test,
+                p_threshold=self._p_threshold,
+                score_threshold=self.detector.threshold,
+                reference=self._reference,
+                now_ms=_now_ms(),
+            )
+        )
+
+    def _publish(self, judged: JudgedWindow, kind: AlertKind, state: AlertState) -> Delivery:
+        alert = build_alert(self._source, judged, kind, state.state, state.since_ms, judged.verdict.tested_ms)
+        return self._send_alert(self.config.alerts.topic, alert)
+
+
+def open_watches(
+    configs: Iterable[MonitorConfig],
+    connection: RedisConnection,
+    send_alert: SendAlert,
+    *,
+    prefix: str,
+    lease_ms: int,
+) -> list[Watch]:
+    """Make the monitors of a config; a bundle that several of them name is loaded once.
+
+    Raises
+    ------
+    BundleError
+        If a bundle cannot be loaded.
+    ConfigError
+        If a bundle is not what its monitor needs.
+    """
+    bundles: dict[object, Bundle] = {}
+    watches = []
+    for config in configs:
+        bundle = bundles.get(config.detector)
+        if bundle is None:
+            bundle = bundles[config.detector] = load_bundle(config.detector)
+        watches.append(Watch(config, bundle, connection, send_alert, prefix=prefix, lease_ms=lease_ms))
+    return watches
+
+
+def window_policy(config: MonitorConfig) -> WindowPolicy:
+    """Translate a monitor's ``window`` section."""
+    window = config.window
+    return WindowPolicy(
+        size=window.size,
+        hop=window.hop or window.size,
+        min_size=window.min_size or 1,
+        max_age_ms=None if window.max_age_seconds is None else int(window.max_age_seconds * 1000),
+    )
+
+
+def alert_policy(config: MonitorConfig) -> AlertPolicy:
+    """Translate a monitor's ``alerts`` section."""
+    alerts = config.alerts
+    remind = alerts.remind_after_seconds
+    return AlertPolicy(
+        raise_after=alerts.raise_after,
+        raise_within=alerts.raise_after,
+        resolve_after=alerts.resolve_after,
+        remind_after_ms=None if remind is None else int(remind * 1000),
+    )
+
+
+def _distillation(config: MonitorConfig, bundle: Bundle) -> ModelDistillation:
+    detector = bundle.detector
+    if not isinstance(detector, ModelDistillation):
+        raise ConfigError(
+            f"Monitor {config.name!r} needs a ModelDistillation bundle, but {config.detector} holds a"
+            f" {type(detector).__name__}."
+        )
+    if config.prediction == "run" and detector.model is None:
+        raise ConfigError(
+            f"Monitor {config.name!r} is to run the model (prediction: run), but the bundle {config.detector}"
+            " holds none; fit it with the model kept, or use prediction: event."
+        )
+    return detector
+
+
+def _reference(config: MonitorConfig, bundle: Bundle) -> npt.NDArray[np.float32]:
+    if bundle.reference is None:
+        raise ConfigError(
+            f"The bundle {config.detector} of monitor {config.name!r} holds no reference; build one with"
+            " 'drift-monitor reference build'."
+        )
+    return bundle.reference
+
+
+def _fixed_shape(config: MonitorConfig, detector: ModelDistillation) -> tuple[int, ...]:
+    shape = tuple(size for size in detector.input_shape if size is not None)
+    if len(shape) != len(detector.input_shape):
+        raise ConfigError(
+            f"The models in {config.detector} of monitor {config.name!r} take inputs of any size"
+            f" {detector.input_shape}; a monitor needs a fixed shape."
+        )
+    return shape
+
+
+def _key_segment(key: bytes | None) -> str:
+    return WHOLE_STREAM if not key else key.decode("utf-8", errors="backslashreplace")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

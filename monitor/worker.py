@@ -1,0 +1,234 @@
+"""The deployed worker: reads Kafka, runs the pipeline, commits what is counted.
+
+The loop is one thread. Offsets are committed only after Redis holds what they stand for; a worker that stops
+at any point leaves nothing that the next one cannot find.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from streams.producer import DeliveryConfirmedProducer
+
+from monitor.config import Config
+from monitor.patience import AbandonedError, Patience
+from monitor.pipeline import Pipeline
+from streams.commits import Mark, start_of
+from streams.consumer import BatchConsumer, Partition
+from streams.errors import KafkaError
+from streams.records import RecordBatch
+from streams.redis_connection import RedisUnavailableError
+from streams.window_store import StateLostError
+
+log = logging.getLogger(__name__)
+
+DELIVERY_SECONDS = 3.0
+"""How long a commit waits for dead letters, and the end for alerts; what is not delivered is sent again."""
+
+
+class Worker:
+    """Reads the input topics of a config until told to stop.
+
+    Parameters
+    ----------
+    config
+        The config.
+    pipeline
+        Its monitors.
+    producer
+        Sends alerts and dead letters.
+    """
+
+    def __init__(self, config: Config, pipeline: Pipeline, producer: DeliveryConfirmedProducer) -> None:
+        self._config = config
+        self._pipeline = pipeline
+        self._producer = producer
+        self._stopping = threading.Event()
+        self._patience = Patience(self._stopping)
+        self._positions: dict[Partition, int] = {}
+        self._marks: dict[Partition, Mark] = {}
+        self._committed: dict[Partition, Mark] = {}
+        self._rebalances = 0
+        self._paused = False
+        self._state_lost = False
+        self._commit_at = 0.0
+        self._consumer: BatchConsumer
+
+    def stop(self) -> None:
+        """Ask the worker to finish what is in hand and return from ``run``; callable from any thread."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until ``stop`` is called.
+
+        Raises
+        ------
+        MonitorError, StreamError
+            If something is wrong that waiting does not mend.
+        """
+        try:
+            self._patience.carry_out(self._pipeline.attach)
+        except AbandonedError:
+            return
+        self._consumer = BatchConsumer(
+            self._config.kafka.properties,
+            self._pipeline.topics,
+            on_assigned=self._assigned,
+            on_revoked=self._revoked,
+            on_lost=self._lost,
+        )
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+        finally:
+            self._shut_down()
+
+    def _turn(self) -> None:
+        settings = self._config.worker
+        try:
+            for records in self._consumer.poll(settings.batch_size, settings.batch_wait_ms / 1000):
+                self._process(records)
+            self._patiently(self._pipeline.tick)
+            if time.monotonic() >= self._commit_at:
+                self._commit(self._positions, wait=False)
+                self._commit_at = time.monotonic() + settings.commit_interval_seconds
+            if self._state_lost:
+                self._recover()
+        except StateLostError as error:
+            log.warning("%s Reading again what the lost windows held.", error)
+            self._state_lost = True
+        except AbandonedError:
+            if not self._stopping.is_set():
+                log.warning("The group was rebalanced meanwhile; the records in hand are read again.")
+                self._consumer.seek(self._positions)
+
+    def _process(self, records: RecordBatch) -> None:
+        scored = self._pipeline.score(records)
+        self._patiently(lambda: self._pipeline.count(scored))
+        for number, offset in scored.next_offsets.items():
+            self._positions[Partition(records.topic, number)] = offset
+        self._marks.update(self._pipeline.marks())
+
+    def _recover(self) -> None:
+        """Start over from what Redis still holds."""
+
+        def locate() -> None:
+            self._pipeline.attach()
+            for partition in self._positions:
+                self._positions[partition] = self._start(partition, self._marks.get(partition))
+
+        self._patiently(locate)
+        self._consumer.seek(self._positions)
+        self._state_lost = False
+
+    def _start(self, partition: Partition, mark: Mark | None) -> int:
+        log_start, log_end = self._consumer.bounds(partition)
+        latest = self._config.kafka.properties.get("auto.offset.reset") in ("latest", "end", "largest")
+        start = start_of(
+            mark,
+            self._pipeline.counted(partition),
+            log_start,
+            log_end,
+            default=log_end if latest else log_start,
+        )
+        where = f"partition {partition.number} of topic {partition.topic!r}"
+        if start.recreated:
+            log.warning(
+                "Counted further than %s reaches (%d): its topic was created anew, and is read from its start.",
+                where,
+                log_end,
+            )
+            self._pipeline.restart_counting(partition)
+        if start.missing:
+            log.error(
+                "%d offsets of %s are no longer in the topic and cannot be counted: its retention is short.",
+                start.missing,
+                where,
+            )
+        if start.rebuilds:
+            log.warning("Redis holds less than was committed of %s; rebuilding from %d.", where, start.offset)
+        return start.offset
+
+    def _patiently(self, action: Callable[[], None]) -> None:
+        rebalances = self._rebalances
+
+        def keep_membership() -> None:
+            if not self._paused:
+                self._paused = True
+                self._consumer.pause(self._positions)
+            # Polling tells the group that this member is alive; paused partitions return no records.
+            self._consumer.poll(1, 0.0)
+            if self._rebalances != rebalances:
+                raise AbandonedError
+
+        try:
+            self._patience.carry_out(action, keep_membership)
+        finally:
+            if self._paused:
+                self._paused = False
+                self._consumer.resume(self._positions)
+
+    def _commit(self, partitions: Iterable[Partition], *, wait: bool) -> None:
+        fresh = {p: self._marks[p] for p in partitions if self._marks.get(p) != self._committed.get(p)}
+        if not fresh:
+            return
+        try:
+            self._producer.flush(DELIVERY_SECONDS)
+            self._consumer.commit(fresh, wait=wait)
+        except KafkaError as error:
+            log.warning("%s The offsets are committed next time.", error)
+        else:
+            self._committed.update(fresh)
+
+    def _assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        self._rebalances += 1
+
+        def locate() -> None:
+            for partition, mark in self._consumer.committed(partitions).items():
+                if mark is not None:
+                    self._marks[partition] = self._committed[partition] = mark
+                self._positions[partition] = mark.offset if mark else 0
+                if not self._state_lost:
+                    self._positions[partition] = self._start(partition, mark)
+
+        try:
+            self._patience.carry_out(locate)
+        except StateLostError as error:
+            log.warning("%s Reading again what the lost windows held.", error)
+            self._state_lost = True
+            self._patience.carry_out(locate)
+        starts = {partition: self._positions[partition] for partition in partitions}
+        log.info("Reading %s.", _named(starts))
+        return starts
+
+    def _revoked(self, partitions: Sequence[Partition]) -> None:
+        self._rebalances += 1
+        self._commit(partitions, wait=True)
+        self._release(partitions)
+        log.info("Gave up %s.", _named(partitions))
+
+    def _lost(self, partitions: Sequence[Partition]) -> None:
+        self._rebalances += 1
+        self._release(partitions)
+        log.warning("Lost %s to another worker.", _named(partitions))
+
+    def _release(self, partitions: Iterable[Partition]) -> None:
+        self._pipeline.release(partitions)
+        for partition in partitions:
+            for known in (self._positions, self._marks, self._committed):
+                known.pop(partition, None)
+
+    def _shut_down(self) -> None:
+        try:
+            self._producer.flush(DELIVERY_SECONDS)
+            self._pipeline.settle()
+        except (KafkaError, RedisUnavailableError, StateLostError) as error:
+            log.warning("%s Unsettled windows are left to another worker.", error)
+        self._consumer.close()
+
+
+def _named(partitions: Iterable[Partition]) -> str:
+    return ", ".join(f"{topic}[{number}]" for topic, number in partitions) or "nothing"
