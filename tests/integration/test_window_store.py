@@ -1,0 +1,293 @@
+"""Windows in a real Redis: every score counted once, whoever delivers it and however often."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import redis
+
+from streams.redis_connection import RedisConnection, RedisUnavailableError
+from streams.redis_keys import MonitorKeys
+from streams.window_store import Appended, Batch, Settlement, StateLostError, WindowStore
+from streams.windows import ClosedWindow, ScoredRows, WindowPolicy
+from tests.servers.redis import RedisServer
+
+KEYS = MonitorKeys("drift", "m")
+
+
+@pytest.fixture
+def connection(redis_url: str):
+    connection = RedisConnection(redis_url)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def new_store(connection: RedisConnection) -> Callable[..., WindowStore]:
+    """Make stores as workers of their own would have them."""
+
+    def make(policy: WindowPolicy | None = None, **options: int) -> WindowStore:
+        store = WindowStore(connection, KEYS, policy or WindowPolicy(10, 10), **options)
+        store.attach()
+        return store
+
+    return make
+
+
+def rows(first: int, last: int, partition: int = 0) -> ScoredRows:
+    """Rows at offsets ``first`` to ``last`` (inclusive); the score is the offset."""
+    offsets = np.arange(first, last + 1)
+    return ScoredRows(
+        scores=offsets.astype(np.float32),
+        partitions=np.full(len(offsets), partition, np.int32),
+        offsets=offsets,
+        times_ms=offsets,
+        rows=np.arange(len(offsets)),
+        ids=None,
+    )
+
+
+def append(store: WindowStore, taken: ScoredRows, segments: Sequence[str] | None = None) -> Appended | None:
+    """Append as the pipeline does; None when all of it was counted before."""
+    ends = {int(p): int(taken.offsets[taken.partitions == p].max()) + 1 for p in set(taken.partitions)}
+    batch = Batch(taken, segments, ends)
+    while (call := store.append_call(batch)) is not None:
+        appended = store.append_reply(batch, store._redis.run([call])[0])
+        if appended is not None:
+            return appended
+    return None
+
+
+def scores(windows: Sequence[ClosedWindow]) -> list[list[int]]:
+    return [[int(score) for score in window.scores] for window in windows]
+
+
+def settle(store: WindowStore, settlement: Settlement) -> dict[str, bytes | None]:
+    reply = store._redis.run([store.settle_call([settlement])])[0]
+    return store.settle_reply([settlement], reply)
+
+
+class TestAppend:
+    def test_windows_close_across_batches_and_workers(self, new_store):
+        one, other = new_store(), new_store()
+
+        assert append(one, rows(0, 3)).closed == []
+        closed = append(other, rows(4, 12)).closed
+        closed += append(one, rows(13, 29)).closed
+
+        assert scores(closed) == [list(range(10)), list(range(10, 20)), list(range(20, 30))]
+        assert [window.sequence for window in closed] == [1, 2, 3]
+        assert [window.pane.offsets for window in closed] == [{0: (0, 9)}, {0: (10, 19)}, {0: (20, 29)}]
+
+    def test_redelivered_events_are_skipped(self, new_store):
+        one, zombie = new_store(), new_store()
+        append(one, rows(0, 7))
+
+        assert append(zombie, rows(0, 7)) is None
+        closed = append(zombie, rows(5, 11)).closed
+        assert append(one, rows(8, 11)) is None
+
+        assert scores(closed) == [list(range(10))]
+
+    def test_partition_without_rows_advances_too(self, new_store):
+        store = new_store()
+        nothing = rows(0, 4).take(np.zeros(5, bool))
+        batch = Batch(nothing, None, {0: 5})
+
+        call = store.append_call(batch)
+        assert store.append_reply(batch, store._redis.run([call])[0]) is not None
+
+        assert store.counted(0) == 5
+
+    def test_segments_have_windows_of_their_own(self, new_store):
+        store = new_store(WindowPolicy(3, 3))
+
+        closed = append(store, rows(0, 7), ["a", "b", "a", "b", "a", "b", "a", "c d"]).closed
+
+        assert {window.segment: scores([window])[0] for window in closed} == {"a": [0, 2, 4], "b": [1, 3, 5]}
+        closed = append(store, rows(8, 9), ["c d", "c d"]).closed
+        assert [(window.segment, scores([window])) for window in closed] == [("c d", [[7, 8, 9]])]
+
+    def test_sliding_windows_overlap(self, new_store):
+        store = new_store(WindowPolicy(10, 5))
+
+        closed = append(store, rows(0, 8)).closed + append(store, rows(9, 21)).closed
+
+        assert scores(closed) == [list(range(10)), list(range(5, 15)), list(range(10, 20))]
+
+    def test_many_workers_count_each_event_once(self, new_store, redis_url):
+        """Four workers deliver all of four partitions, each in batches of its own, at the same time."""
+        all_closed: list[ClosedWindow] = []
+        stores = []
+        for _ in range(4):
+            store = WindowStore(RedisConnection(redis_url), KEYS, WindowPolicy(10, 10))
+            store.attach()
+            stores.append(store)
+
+        def deliver(store: WindowStore, seed: int) -> None:
+            rng = np.random.default_rng(seed)
+            position = dict.fromkeys(range(4), 0)
+            while position:
+                partition = int(rng.choice(list(position)))
+                first = position[partition]
+                last = min(first + int(rng.integers(1, 40)), 1000) - 1
+                appended = append(store, rows(first, last, partition))
+                if appended is not None:
+                    all_closed.extend(appended.closed)
+                position[partition] = last + 1
+                if last == 999:
+                    del position[partition]
+
+        threads = [threading.Thread(target=deliver, args=(store, seed)) for seed, store in enumerate(stores)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+
+        assert sorted(window.sequence for window in all_closed) == list(range(1, 401))
+        counted = sorted(score for window in all_closed for score in scores([window])[0])
+        assert counted == sorted(list(range(1000)) * 4)
+        assert stores[0].depends_on([0, 1, 2, 3]) is not None
+
+    def test_open_window_of_a_thousand_scores_takes_less_than_6_kb(self, new_store, redis_client):
+        append(new_store(WindowPolicy(1001, 1001)), rows(0, 999))
+
+        assert sum(redis_client.memory_usage(key) for key in redis_client.keys("drift:*")) < 6000
+
+    def test_one_round_trip_a_batch(self, new_store, connection):
+        store = new_store()
+        append(store, rows(0, 3))
+        before = connection.round_trips
+
+        append(store, rows(4, 5000), [f"s{i % 50}" for i in range(4997)])
+
+        assert connection.round_trips == before + 1
+
+
+class TestLostState:
+    def test_emptied_redis_is_noticed_by_the_next_batch(self, new_store, redis_client):
+        store = new_store()
+        append(store, rows(0, 7))
+        redis_client.flushdb()
+
+        with pytest.raises(StateLostError, match="lost the state of monitor 'm'"):
+            append(store, rows(8, 9))
+        with pytest.raises(StateLostError):
+            store.counted(0)
+
+    def test_worker_that_missed_the_loss_cannot_write_into_the_rebuilt_windows(self, new_store, redis_client):
+        unaware = new_store()
+        append(unaware, rows(0, 7))
+        redis_client.flushdb()
+        append(new_store(), rows(0, 7))
+
+        with pytest.raises(StateLostError):
+            append(unaware, rows(8, 9))
+
+    def test_redis_restored_from_an_older_copy_is_noticed(self, new_store, redis_client):
+        store = new_store()
+        append(store, rows(0, 3))
+        copy = {key: redis_client.dump(key) for key in redis_client.keys()}
+        append(store, rows(4, 7))
+        for key, value in copy.items():
+            redis_client.restore(key, 0, value, replace=True)
+
+        with pytest.raises(StateLostError, match="up to offset 4 of partition 0, where 8 was reached"):
+            append(store, rows(8, 9))
+
+    def test_attached_again_it_counts_from_where_redis_stands(self, new_store, redis_client):
+        store = new_store()
+        append(store, rows(0, 7))
+        redis_client.flushdb()
+        store.attach()
+
+        assert store.counted(0) is None
+        assert scores(append(store, rows(0, 9)).closed) == [list(range(10))]
+
+
+class TestSettle:
+    def test_settled_windows_are_gone_and_their_verdicts_kept(self, new_store, redis_client):
+        store = new_store(history=2)
+        closed = append(store, rows(0, 34)).closed
+
+        assert settle(store, Settlement("all", 0, b"[]", closed, [b"v1", b"v2", b"v3"])) == {}
+
+        assert redis_client.hgetall(KEYS.closed) == {}
+        assert redis_client.lrange(KEYS.verdicts("all"), 0, -1) == [b"v3", b"v2"]
+        assert store.alert_states(["all", "other"]) == {"all": b"3 []", "other": None}
+        assert store.depends_on([0]) == {0: 30}
+
+    def test_second_settlement_of_the_same_window_is_refused(self, new_store):
+        store = new_store()
+        closed = append(store, rows(0, 9)).closed
+        settlement = Settlement("all", 0, b"[1]", closed, [b"v"])
+        settle(store, settlement)
+
+        assert settle(new_store(), settlement) == {"all": b"1 [1]"}
+
+    def test_settlement_out_of_order_is_refused(self, new_store):
+        store = new_store()
+        closed = append(store, rows(0, 19)).closed
+
+        assert settle(store, Settlement("all", 1, b"[]", closed[1:], [b"v2"])) == {"all": None}
+
+    def test_low_watermark_is_the_oldest_unsettled_window(self, new_store):
+        store = new_store()
+        appended = append(store, rows(0, 24))
+
+        assert appended.depends_on == {0: 0}
+        settle(store, Settlement("all", 0, b"[]", appended.closed[:1], [b"v"]))
+        assert append(store, rows(25, 26)).depends_on == {0: 10}
+
+
+class TestClaim:
+    def test_window_of_a_dead_worker_is_taken_over_when_its_lease_ends(self, new_store):
+        closed = append(new_store(lease_ms=0), rows(0, 9)).closed
+        heir = new_store(lease_ms=60_000)
+
+        (taken,) = heir.claim()
+
+        assert (taken.segment, taken.sequence, taken.pane) == ("all", 1, closed[0].pane)
+        assert scores([taken]) == scores(closed)
+        assert heir.claim() == []
+
+    def test_lease_protects_a_window_from_others(self, new_store):
+        append(new_store(lease_ms=60_000), rows(0, 9))
+
+        assert new_store().claim() == []
+
+
+class TestAge:
+    def test_partial_window_closes_by_age(self, new_store):
+        store = new_store(WindowPolicy(10, 10, min_size=3, max_age_ms=0))
+        append(store, rows(0, 3))
+
+        appended = store.close_aged()
+
+        assert scores(appended.closed) == [[0, 1, 2, 3]]
+        assert store.close_aged() is None
+        assert scores(append(store, rows(4, 13)).closed) == [list(range(4, 14))]
+
+
+def test_redis_that_is_gone_is_a_sentence_without_the_password(new_redis: Callable[..., RedisServer]):
+    server = new_redis()
+    port = server.url.rsplit(":", 1)[1].split("/")[0]
+    connection = RedisConnection(f"redis://:s3cret@127.0.0.1:{port}/0", timeout_seconds=1)
+    server.stop()
+
+    with pytest.raises(RedisUnavailableError) as raised:
+        connection.ping()
+
+    assert "cannot be used right now" in str(raised.value)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_scripts_are_loaded_again_after_redis_forgot_them(connection, new_store, redis_client: redis.Redis):
+    store = new_store()
+    append(store, rows(0, 3))
+    redis_client.script_flush()
+
+    assert append(store, rows(4, 5)) is not None
