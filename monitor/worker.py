@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from streams.producer import DeliveryConfirmedProducer
 
 from monitor.config import Config
+from monitor.kafka_properties import for_consumer
 from monitor.patience import AbandonedError, Patience
 from monitor.pipeline import Pipeline
 from streams.commits import Mark, start_of
@@ -74,7 +75,7 @@ class Worker:
         except AbandonedError:
             return
         self._consumer = BatchConsumer(
-            self._config.kafka.properties,
+            for_consumer(self._config.kafka.properties),
             self._pipeline.topics,
             on_assigned=self._assigned,
             on_revoked=self._revoked,
@@ -91,6 +92,7 @@ class Worker:
         try:
             for records in self._consumer.poll(settings.batch_size, settings.batch_wait_ms / 1000):
                 self._process(records)
+            self._producer.poll()
             self._patiently(self._pipeline.tick)
             if time.monotonic() >= self._commit_at:
                 self._commit(self._positions, wait=False)
@@ -137,7 +139,7 @@ class Worker:
         where = f"partition {partition.number} of topic {partition.topic!r}"
         if start.recreated:
             log.warning(
-                "Counted further than %s reaches (%d): its topic was created anew, and is read from its start.",
+                "Counted further than %s reaches (%d): its topic was created anew and is read from the start.",
                 where,
                 log_end,
             )

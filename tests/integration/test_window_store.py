@@ -190,7 +190,7 @@ class TestLostState:
     def test_redis_restored_from_an_older_copy_is_noticed(self, new_store, redis_client):
         store = new_store()
         append(store, rows(0, 3))
-        copy = {key: redis_client.dump(key) for key in redis_client.keys()}
+        copy = {key: redis_client.dump(key) for key in redis_client.scan_iter()}
         append(store, rows(4, 7))
         for key, value in copy.items():
             redis_client.restore(key, 0, value, replace=True)

@@ -6,7 +6,7 @@ import pytest
 
 from monitor.alert_policy import AlertKind, AlertPolicy, AlertState, DriftState, step
 
-D, R, O = AlertKind.DETECTED, AlertKind.RESOLVED, AlertKind.ONGOING
+D, R, ON = AlertKind.DETECTED, AlertKind.RESOLVED, AlertKind.ONGOING
 
 
 def alerts(policy: AlertPolicy, verdicts: str, every_ms: int = 1000) -> dict[int, AlertKind]:
@@ -26,7 +26,7 @@ def alerts(policy: AlertPolicy, verdicts: str, every_ms: int = 1000) -> dict[int
         (AlertPolicy(2, 2, 3), ".x.xx.x...x", {5: D, 10: R}),
         (AlertPolicy(3, 5, 1), "x.x.x", {5: D}),
         (AlertPolicy(3, 5, 1), "x..x.x", {}),
-        (AlertPolicy(2, 2, 2, remind_after_ms=3000), "xxxxxxxxx..", {2: D, 5: O, 8: O, 11: R}),
+        (AlertPolicy(2, 2, 2, remind_after_ms=3000), "xxxxxxxxx..", {2: D, 5: ON, 8: ON, 11: R}),
         (AlertPolicy(1, 1, 1, cooldown_ms=3000), "x.xxxxx", {1: D, 2: R, 5: D}),
     ],
 )
