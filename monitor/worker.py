@@ -11,8 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from streams.producer import DeliveryConfirmedProducer
-
 from monitor.config import Config
 from monitor.kafka_properties import for_consumer
 from monitor.patience import AbandonedError, Patience
@@ -20,6 +18,7 @@ from monitor.pipeline import Pipeline
 from streams.commits import Mark, start_of
 from streams.consumer import BatchConsumer, Partition
 from streams.errors import KafkaError
+from streams.producer import DeliveryConfirmedProducer
 from streams.records import RecordBatch
 from streams.redis_connection import RedisUnavailableError
 from streams.window_store import StateLostError
@@ -139,7 +138,7 @@ class Worker:
         where = f"partition {partition.number} of topic {partition.topic!r}"
         if start.recreated:
             log.warning(
-                "Counted further than %s reaches (%d): its topic was created anew and is read from the start.",
+                "Counted further than %s reaches (%d): its topic is new and is read from the start.",
                 where,
                 log_end,
             )

