@@ -98,7 +98,7 @@ class ModelDistillation:
     >>> detector = ModelDistillation(distilled_model=classifier(), model=classifier())
     >>> history = detector.fit(X, epochs=1, verbose=False)
     >>> threshold = detector.infer_threshold(X, threshold_perc=95)
-    >>> detector.predict(X)["data"]["is_adversarial"].sum()
+    >>> int(detector.predict(X)["data"]["is_adversarial"].sum())
     4
     """
 

@@ -23,7 +23,7 @@ from detectors.errors import BundleError
 MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 MAX_CONFIG_BYTES = 16 * 2**20
 MAX_WEIGHTS_BYTES = 2 * 2**30
-MAX_HDF5_OBJECTS = 100_000
+MAX_HDF5_OBJECTS = 20_000
 
 REFUSED_LAYERS = frozenset(
     {
@@ -79,7 +79,7 @@ def save_archive(model: Any, path: Path) -> None:
     try:
         untrained = json.loads(model.to_json(), object_hook=_without_training)
         _check_config(untrained, f"Model {model.name!r}")
-        bare = tf.keras.models.clone_model(model)
+        bare = tf.keras.models.model_from_json(json.dumps(untrained))
         bare.set_weights(model.get_weights())
         bare.save(path)
     except BundleError:
@@ -174,6 +174,8 @@ def _without_training(node: dict[str, Any]) -> dict[str, Any]:
 
 def _check_class(node: dict[str, Any], name: str) -> None:
     class_name, module, registered = (node.get(key) for key in ("class_name", "module", "registered_name"))
+    if not isinstance(class_name, str):
+        raise BundleError(f"{name} names a class {class_name!r}; a class name must be text.")
     if class_name in REFUSED_LAYERS or class_name == "__lambda__":
         raise BundleError(
             f"{name} has a layer of class {class_name}, which can run code or read files; a bundle may "
@@ -189,8 +191,8 @@ def _check_class(node: dict[str, Any], name: str) -> None:
     )
 
 
-def _is_built_in(module: Any, class_name: Any) -> bool:
-    if not isinstance(module, str) or not isinstance(class_name, str):
+def _is_built_in(module: Any, class_name: str) -> bool:
+    if not isinstance(module, str):
         return False
     if module in MODEL_MODULES and class_name in MODEL_CLASSES:
         return True

@@ -77,7 +77,7 @@ def kld(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> FloatArray:
     Notes
     -----
     :math:`\sum_j y_j \log (y_j / p_j)` in nats, with both sides clipped to [1e-7, 1] as
-    ``keras.losses.kl_divergence`` does.
+    ``tf.keras.losses.kld`` does.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def xent(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> FloatArray:
     Notes
     -----
     :math:`-\sum_j y_j \log p_j` in nats, with :math:`p` renormalised and then clipped to [1e-7, 1 - 1e-7] as
-    ``keras.losses.categorical_crossentropy`` does.
+    ``tf.keras.losses.categorical_crossentropy`` does.
 
     Examples
     --------

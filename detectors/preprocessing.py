@@ -72,7 +72,7 @@ def preprocess_drift(
     preprocess_batch_fn: Callable[[Any], Any] | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> Float32Array:
-    """Run a Keras model over a sample in batches; with `functools.partial`, a ``preprocess_fn`` for `KSDrift`.
+    """Run a Keras model over a sample in batches; with `functools.partial`, a ``preprocess_fn`` of `KSDrift`.
 
     The model is compiled once, however often and for whatever batch sizes this is called.
 
