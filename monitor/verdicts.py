@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from detectors.promises import Threshold, uniform_of
 from detectors.window_tests import WindowTest
 from streams.windows import ClosedWindow, Example
 
@@ -87,7 +88,7 @@ def judge(
     windows: Sequence[ClosedWindow],
     test: WindowTest,
     *,
-    p_threshold: float,
+    threshold_of: Callable[[int], Threshold],
     score_threshold: float | None,
     reference: str,
     now_ms: int,
@@ -100,8 +101,8 @@ def judge(
         Windows of any sizes and segments.
     test
         The test against the reference.
-    p_threshold
-        p-value below which a window has drifted.
+    threshold_of
+        When a window of so many scores has drifted.
     score_threshold
         Score above which an instance is flagged; None when the detector has no threshold.
     reference
@@ -116,12 +117,13 @@ def judge(
     for members in by_size.values():
         scores = np.stack([windows[i].scores for i in members])
         result = test.test(scores)
+        threshold = threshold_of(scores.shape[1])
+        drift = threshold.is_drift(result.p_value, np.array([_uniform(windows[i]) for i in members]))
         means = scores.mean(axis=1, dtype=np.float64)
         maxima = scores.max(axis=1)
         flagged = None if score_threshold is None else (scores > score_threshold).mean(axis=1)
         for row, i in enumerate(members):
             pane = windows[i].pane
-            p_value = float(result.p_value[row])
             verdict = Verdict(
                 sequence=windows[i].sequence,
                 size=scores.shape[1],
@@ -129,9 +131,9 @@ def judge(
                 end_ms=pane.end_ms,
                 offsets=pane.offsets,
                 statistic=float(result.statistic[row]),
-                p_value=p_value,
-                threshold=p_threshold,
-                drift=p_value < p_threshold,
+                p_value=float(result.p_value[row]),
+                threshold=threshold.p_value,
+                drift=bool(drift[row]),
                 reference=reference,
                 mean=float(means[row]),
                 max=float(maxima[row]),
@@ -140,3 +142,8 @@ def judge(
             )
             judged[i] = JudgedWindow(windows[i], verdict)
     return [judged[i] for i in range(len(windows))]
+
+
+def _uniform(window: ClosedWindow) -> float:
+    # Named by what it covers, so that a window that is rebuilt or judged twice gets the same verdict.
+    return uniform_of(f"{window.segment} {sorted(window.pane.offsets.items())}")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors import Bundle, ModelDistillation, load_bundle
+from detectors.promises import Threshold
 from detectors.window_tests import WindowTest, window_test
 from monitor.alert_policy import AlertKind, AlertPolicy, AlertState
 from monitor.alerts import Alert, AlertSource, build_alert
 from monitor.config import MonitorConfig
 from monitor.errors import ConfigError
 from monitor.ledger import Delivery, Ledger
-from monitor.promises import p_threshold
+from monitor.promises import threshold_rule
 from monitor.verdicts import JudgedWindow, judge
 from streams.events import EventBatch, EventSchema
 from streams.redis_connection import RedisConnection
@@ -72,7 +74,7 @@ class Watch:
         self._reference = ""
         self._test: WindowTest
         self._source: AlertSource
-        self._p_threshold = 0.0
+        self._threshold_of: Callable[[int], Threshold]
 
     @property
     def schema(self) -> EventSchema:
@@ -97,7 +99,7 @@ class Watch:
             return
         scores = self.references.get(version)
         self._test = window_test(self.config.test.name, scores, self.config.test.alternative)
-        self._p_threshold = p_threshold(self.config, len(scores))
+        self._threshold_of = threshold_rule(self.config, len(scores))
         self._source = AlertSource(
             monitor=self.config.name,
             input_topic=self.config.input.topic,
@@ -132,7 +134,7 @@ class Watch:
             judge(
                 windows,
                 self._test,
-                p_threshold=self._p_threshold,
+                threshold_of=self._threshold_of,
                 score_threshold=self.detector.threshold,
                 reference=self._reference,
                 now_ms=_now_ms(),
@@ -161,12 +163,13 @@ def open_watches(
     ConfigError
         If a bundle is not what its monitor needs.
     """
-    bundles: dict[object, Bundle] = {}
+    bundles: dict[tuple[Path, bool], Bundle] = {}
     watches = []
     for config in configs:
-        bundle = bundles.get(config.detector)
+        wanted = (config.detector, config.prediction == "run")
+        bundle = bundles.get(wanted)
         if bundle is None:
-            bundle = bundles[config.detector] = load_bundle(config.detector)
+            bundle = bundles[wanted] = load_bundle(config.detector, with_model=wanted[1])
         watches.append(Watch(config, bundle, connection, send_alert, prefix=prefix, lease_ms=lease_ms))
     return watches
 
