@@ -26,7 +26,7 @@ Images = npt.NDArray[np.float32]
 
 N_TRAIN = 800
 N_REFERENCE = 500
-N_EVENTS = 2000
+N_EVENTS = 1000
 BRIGHTER = 1.2
 NOISE = 0.5
 """Standard deviation of the noise; the classifier gets 45 of 100 images wrong for it."""
