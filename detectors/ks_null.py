@@ -94,7 +94,7 @@ class KSNullLaw:
 
         Not every ``h`` can occur; between two that can, p-values are constant, so the choice is harmless.
         """
-        low, high = 0, self.lcm + 1
+        low, high = self._bracket(level)
         while high - low > 1:
             middle = (low + high) // 2
             if self.p_values(middle) <= level:
@@ -102,6 +102,22 @@ class KSNullLaw:
             else:
                 low = middle
         return high
+
+    def _bracket(self, level: float) -> tuple[int, int]:
+        """Lattice values around the critical one: the p-value is above ``level`` at the first only."""
+        effective = self.n * self.m / (self.n + self.m)
+        tail = level / 2.0 if self.two_sided else level
+        guess = math.sqrt(max(-math.log(max(tail, 1e-300)), 0.0) / (2.0 * effective)) * self.lcm
+        low, high = 0, self.lcm + 1
+        for factor in (0.97, 0.8):
+            below = int(factor * guess)
+            if 0 < below <= self.lcm and self.p_values(below) > level:
+                low = below
+                break
+        above = int(1.03 * guess) + 1
+        if low < above <= self.lcm and self.p_values(above) <= level:
+            high = above
+        return low, high
 
     def _compute(self, h: IntArray) -> FloatArray:
         """P-values of sorted, distinct lattice values."""
@@ -119,14 +135,9 @@ class KSNullLaw:
 
     def _touching_probability(self, h: IntArray) -> FloatArray:
         """Probability that a path touches its lines, for a group of positive lattice values, shape (k,)."""
-        columns, rows, up, right = self._larger, self._smaller, self._up, self._right
+        columns, rows = self._larger, self._smaller
         p_up = rows / (rows + columns)
-        far = h if self.two_sided else self._far_boundary(h)
-        row_numbers = np.arange(rows + 1)[:, None]
-        # lowest[i], highest[i]: columns in which a path that has touched nothing may climb to row i.
-        lowest = np.maximum((row_numbers * up - far) // right + 1, 0)
-        highest = np.minimum(-((-(h + (row_numbers - 1) * up)) // right) - 1, columns)
-        lowest[0] = 0
+        lowest, highest = self.columns_between_the_lines(h)
         first, last = lowest.min(axis=1), highest.max(axis=1)
         first_shared, last_shared = lowest.max(axis=1), highest.min(axis=1)
 
@@ -160,21 +171,40 @@ class KSNullLaw:
                 climbed[:, :outer] *= ~outside
             arrived = climbed[:, int(first[row + 1] - first[row]) :]
 
-        start = _passing_probability(np.array([0]), np.array([0]), columns, rows)[0]
+        start = passing_probability(np.array([0]), np.array([0]), columns, rows)[0]
         exit_columns = highest[1:] + 1
         reachable = exit_columns <= columns
         completion = np.zeros(right_exits.shape)
         row_of = np.broadcast_to(np.arange(rows)[:, None], exit_columns.shape)
-        completion[reachable] = _passing_probability(
-            exit_columns[reachable], row_of[reachable], columns, rows
-        )
+        completion[reachable] = passing_probability(exit_columns[reachable], row_of[reachable], columns, rows)
         total = (right_exits * completion).sum(axis=0)
         if left_exits:
             exit_row = np.concatenate([np.full(cells.size, row) for _, cells, row in left_exits])
             exit_column = np.concatenate([cells for _, cells, _ in left_exits])
             masses = np.concatenate([mass for mass, _, _ in left_exits], axis=1)
-            total = total + masses @ _passing_probability(exit_column, exit_row, columns, rows)
+            total = total + masses @ passing_probability(exit_column, exit_row, columns, rows)
         return np.asarray(total / start, dtype=np.float64)
+
+    def columns_between_the_lines(self, h: IntArray) -> tuple[IntArray, IntArray]:
+        """Columns in which a path that has touched no line may climb to each row.
+
+        Parameters
+        ----------
+        h
+            Positive lattice values, shape (k,).
+
+        Returns
+        -------
+        tuple[IntArray, IntArray]
+            Lowest and highest column, each of shape (rows + 1, k); row i is entered by the i-th step up. The
+            line on the right is the one that counts if the statistic is one-sided.
+        """
+        far = h if self.two_sided else self._far_boundary(h)
+        row = np.arange(self._smaller + 1)[:, None]
+        lowest = np.maximum((row * self._up - far) // self._right + 1, 0)
+        lowest[0] = 0
+        highest = np.minimum(-((-(h + (row - 1) * self._up)) // self._right) - 1, self._larger)
+        return lowest, highest
 
     def _far_boundary(self, h: IntArray) -> IntArray:
         """Distance of the line, in lattice units, beyond which a path's return no longer matters.
@@ -189,8 +219,11 @@ class KSNullLaw:
         return np.minimum(np.ceil(k * self.lcm), self.lcm + 1).astype(np.int64)
 
 
-def _passing_probability(column: IntArray, row: IntArray, columns: int, rows: int) -> FloatArray:
-    """Probability that the free walk passes (columns, rows) when it is at (column, row), shape (k,)."""
+def passing_probability(column: IntArray, row: IntArray, columns: int, rows: int) -> FloatArray:
+    """Probability that the free walk passes (columns, rows) when it is at (column, row), shape (k,).
+
+    The walk goes up with probability ``rows / (rows + columns)`` and right otherwise.
+    """
     p = binom.pmf(rows - row, columns - column + rows - row, rows / (rows + columns))
     return np.asarray(p, dtype=np.float64)
 

@@ -55,19 +55,43 @@ def ks_lattice_statistic(reference: FloatArray, windows: FloatArray, alternative
     """
     k, m = windows.shape
     n = len(reference)
+    flat = windows.ravel()
+    below = np.searchsorted(reference, flat, side="left")
+    not_above = below
+    # A second search is the dearest step, and it finds the same places unless a score is in the reference.
+    if alternative != "higher" and (reference[np.minimum(below, n - 1)] == flat).any():
+        not_above = np.searchsorted(reference, flat, side="right")
+    return ks_statistic_of_ranks(below.reshape(k, m), not_above.reshape(k, m), n, alternative)
+
+
+def ks_statistic_of_ranks(below: IntArray, not_above: IntArray, n: int, alternative: Alternative) -> IntArray:
+    """K-S statistics in units of ``1 / lcm(n, m)`` from the places of window scores in the reference.
+
+    Parameters
+    ----------
+    below, not_above
+        How many of the n reference scores are below, and not above, each window score; shape (k, m), each row
+        in increasing order. Without ties they are the same.
+    n
+        Size of the reference.
+    alternative
+        As in ``ks_lattice_statistic``.
+
+    Returns
+    -------
+    IntArray
+        Shape (k,).
+    """
+    m = below.shape[1]
     gcd = math.gcd(n, m)
     per_reference, per_window = m // gcd, n // gcd
-    flat = windows.ravel()
     steps = np.arange(m + 1, dtype=np.int64) * per_window
-    below = np.searchsorted(reference, flat, side="left")
-    higher = (below.reshape(k, m) * per_reference - steps[:-1]).max(axis=1)
-    if alternative == "higher":
-        return np.asarray(higher, dtype=np.int64)
-    # A second search is the dearest step, and it finds the same places unless a score is in the reference.
-    tied = (reference[np.minimum(below, n - 1)] == flat).any()
-    not_above = np.searchsorted(reference, flat, side="right") if tied else below
-    lower = (steps[1:] - not_above.reshape(k, m) * per_reference).max(axis=1)
-    return np.asarray(lower if alternative == "lower" else np.maximum(higher, lower), dtype=np.int64)
+    statistic = np.zeros(len(below), dtype=np.int64)
+    if alternative != "lower":
+        statistic = (below * per_reference - steps[:-1]).max(axis=1)
+    if alternative != "higher":
+        statistic = np.maximum(statistic, (steps[1:] - not_above * per_reference).max(axis=1))
+    return statistic
 
 
 def ks_p_values(statistic: IntArray, n: int, m: int, two_sided: bool, method: KSMethod) -> FloatArray:
