@@ -9,3 +9,7 @@ class MonitorError(Exception):
 
 class ConfigError(MonitorError):
     """A config file is missing, malformed or asks for something that cannot be."""
+
+
+class SetupError(MonitorError):
+    """Something that a command was given, or needs in order to begin, is missing or wrong."""

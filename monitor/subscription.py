@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.errors import KafkaError
 
+ANSWER_SECONDS = 10.0
+"""How long the broker has to answer one question."""
+
 
 class AlertSubscription:
-    """A reader of alert topics that leaves no trace: it is in a group of its own and commits nothing.
+    """A reader of alert topics that leaves no trace: it joins no group and commits nothing.
 
     Parameters
     ----------
@@ -22,7 +25,13 @@ class AlertSubscription:
     topics
         Alert topics.
     from_beginning
-        Whether to read the alerts that are in the topics already.
+        Whether to read the alerts that are in the topics already; if not, every alert is read that is
+        published once the subscription exists.
+
+    Raises
+    ------
+    KafkaError
+        If the broker does not tell which offsets there are.
     """
 
     def __init__(
@@ -33,10 +42,15 @@ class AlertSubscription:
                 **properties,
                 "group.id": f"drift-monitor-alerts-{uuid.uuid4()}",
                 "enable.auto.commit": False,
-                "auto.offset.reset": "earliest" if from_beginning else "latest",
             }
         )
-        self._consumer.subscribe(list(topics))
+        try:
+            self._consumer.assign(
+                [start for topic in topics for start in self._starts(topic, from_beginning)]
+            )
+        except KafkaException as error:
+            self._consumer.close()
+            raise KafkaError(f"Kafka does not tell where the alerts begin: {error.args[0].str()}") from error
 
     def poll(self, timeout_seconds: float) -> list[dict[str, Any]]:
         """Return the alerts (CloudEvents as dictionaries) that arrive within the time, oldest first.
@@ -59,6 +73,15 @@ class AlertSubscription:
     def close(self) -> None:
         """Stop reading."""
         self._consumer.close()
+
+    def _starts(self, topic: str, from_beginning: bool) -> Iterator[TopicPartition]:
+        metadata = self._consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        for number in metadata.partitions:
+            partition = TopicPartition(topic, number)
+            first, end = self._consumer.get_watermark_offsets(partition, timeout=ANSWER_SECONDS)
+            yield TopicPartition(topic, number, first if from_beginning else end)
 
 
 def _alert(message: Any) -> dict[str, Any]:

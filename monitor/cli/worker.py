@@ -1,0 +1,76 @@
+"""``drift-monitor worker``: the deployed stream worker."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.options import ExampleCommand, config_option, read_config
+from monitor.cli.tensorflow_loading import load_tensorflow
+
+if TYPE_CHECKING:
+    from monitor.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+@click.command("worker", cls=ExampleCommand, examples=["drift-monitor worker -c monitor.yaml"])
+@config_option
+def command(config_path: Path) -> None:
+    """Read the input topics, score, test windows, and publish alerts until stopped.
+
+    Config, bundles, Kafka, topics, Redis and references are checked first; with anything wrong the worker
+    says so and exits with 2 before it consumes a single event. Kafka or Redis going away later is waited out,
+    and nothing is lost.
+
+    Several workers may run with the same config; they share the partitions. SIGTERM or Ctrl-C end a worker
+    within seconds, with exit code 0; what it had in hand is committed or found by the next one.
+    """
+    stop = _StopSignals()
+    config = read_config(config_path)
+
+    from monitor.logs import configure_logging
+
+    configure_logging(config.worker.log_format, config.worker.log_level)
+
+    # This takes seconds; a wrong config is told at once.
+    load_tensorflow()
+    from monitor.assembly import open_worker
+    from monitor.checks import check_all
+    from monitor.findings import Severity, require
+
+    for finding in require(check_all(config)):
+        level = logging.WARNING if finding.severity is Severity.WARNING else logging.INFO
+        log.log(level, "%s: %s", finding.subject, finding.sentence)
+    worker = open_worker(config)
+    stop.attach(worker)
+    worker.run()
+    log.info("Stopped.")
+
+
+class _StopSignals:
+    """SIGTERM and SIGINT ask the worker to stop; before there is one, they end the process.
+
+    The handlers are set before anything else happens, since process 1 of a container ignores these signals
+    otherwise. A second signal ends the process at once.
+    """
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def attach(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._worker is None:
+            sys.exit(0)
+        self._worker.stop()
+        signal.signal(number, signal.SIG_DFL)
