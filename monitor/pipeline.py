@@ -27,6 +27,9 @@ from streams.redis_connection import RedisConnection, ScriptCall
 from streams.window_store import Batch
 from streams.windows import ScoredRows
 
+AGE_CHECK_SECONDS = 1.0
+"""How often windows are looked for that have reached their maximum age."""
+
 
 class DeadLetterSink(Protocol):
     """Where rejected events go."""
@@ -89,7 +92,7 @@ class Pipeline:
         self._redis = connection
         self._dead_letters = dead_letters
         self._claim_every = claim_every_seconds
-        self._claim_at = 0.0
+        self._claim_at = self._age_at = 0.0
         self._next: dict[Partition, int] = {}
         self._depends: dict[tuple[str, Partition], int | None] = {}
 
@@ -173,8 +176,7 @@ class Pipeline:
                 if appended is None:
                     batch.pending.append((watch, part))
                     continue
-                for number, low in appended.depends_on.items():
-                    self._depends[watch.config.name, Partition(batch.topic, number)] = low
+                self._note_dependencies(watch, appended.depends_on)
                 watch.use_reference(appended.reference)
                 watch.judge(appended.closed, appended.alert_states)
         for number, offset in batch.next_offsets.items():
@@ -191,20 +193,23 @@ class Pipeline:
             If Redis holds less than was counted; the partitions must be read again.
         """
         self.settle()
-        claiming = time.monotonic() >= self._claim_at
         for watch in self._all():
             waiting = watch.ledger.waiting()
             if waiting:
                 watch.ledger.learn(watch.store.alert_states(waiting))
-            aged = watch.store.close_aged()
-            if aged is not None:
-                watch.judge(aged.closed, aged.alert_states)
-            abandoned = watch.store.claim() if claiming else []
-            if abandoned:
+        now = time.monotonic()
+        if now >= self._age_at:
+            self._age_at = now + AGE_CHECK_SECONDS
+            for watch in self._all():
+                aged = watch.store.close_aged()
+                if aged is not None:
+                    watch.judge(aged.closed, aged.alert_states)
+        if now >= self._claim_at:
+            self._claim_at = now + self._claim_every
+            for watch in self._all():
+                abandoned = watch.store.claim()
                 segments = sorted({window.segment for window in abandoned})
-                watch.judge(abandoned, watch.store.alert_states(segments))
-        if claiming:
-            self._claim_at = time.monotonic() + self._claim_every
+                watch.judge(abandoned, watch.store.alert_states(segments) if segments else {})
 
     def settle(self) -> None:
         """Settle verdicts whose alerts are delivered."""
@@ -232,6 +237,10 @@ class Pipeline:
     def _all(self) -> list[Watch]:
         return [watch for members in self._watches.values() for watch in members]
 
+    def _note_dependencies(self, watch: Watch, lows: Mapping[int, int | None]) -> None:
+        for number, low in lows.items():
+            self._depends[watch.config.name, Partition(watch.config.input.topic, number)] = low
+
     def _settle_and_run(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run calls in one round trip with all settlements that are due, and return the calls' replies."""
         due = [(watch, found) for watch in self._all() if (found := watch.ledger.settlements())]
@@ -240,7 +249,9 @@ class Pipeline:
             return []
         replies = self._redis.run([*settle_calls, *calls])
         for (watch, found), reply in zip(due, replies, strict=False):
-            watch.ledger.settled(found, watch.store.settle_reply(found, reply))
+            settled = watch.store.settle_reply(found, reply)
+            watch.ledger.settled(found, settled.refused)
+            self._note_dependencies(watch, settled.depends_on)
         return replies[len(due) :]
 
 

@@ -89,15 +89,16 @@ class Worker:
     def _turn(self) -> None:
         settings = self._config.worker
         try:
+            if self._state_lost:
+                self._recover()
             for records in self._consumer.poll(settings.batch_size, settings.batch_wait_ms / 1000):
                 self._process(records)
             self._producer.poll()
             self._patiently(self._pipeline.tick)
             if time.monotonic() >= self._commit_at:
+                self._marks.update(self._pipeline.marks())
                 self._commit(self._positions, wait=False)
                 self._commit_at = time.monotonic() + settings.commit_interval_seconds
-            if self._state_lost:
-                self._recover()
         except StateLostError as error:
             log.warning("%s Reading again what the lost windows held.", error)
             self._state_lost = True
@@ -111,30 +112,25 @@ class Worker:
         self._patiently(lambda: self._pipeline.count(scored))
         for number, offset in scored.next_offsets.items():
             self._positions[Partition(records.topic, number)] = offset
-        self._marks.update(self._pipeline.marks())
 
     def _recover(self) -> None:
         """Start over from what Redis still holds."""
 
         def locate() -> None:
             self._pipeline.attach()
-            for partition in self._positions:
-                self._positions[partition] = self._start(partition, self._marks.get(partition))
+            for partition, position in self._positions.items():
+                self._positions[partition] = self._start(partition, self._marks.get(partition), position)
 
         self._patiently(locate)
         self._consumer.seek(self._positions)
         self._state_lost = False
 
-    def _start(self, partition: Partition, mark: Mark | None) -> int:
+    def _start(self, partition: Partition, mark: Mark | None, default: int | None = None) -> int:
         log_start, log_end = self._consumer.bounds(partition)
-        latest = self._config.kafka.properties.get("auto.offset.reset") in ("latest", "end", "largest")
-        start = start_of(
-            mark,
-            self._pipeline.counted(partition),
-            log_start,
-            log_end,
-            default=log_end if latest else log_start,
-        )
+        if default is None:
+            latest = self._config.kafka.properties.get("auto.offset.reset") in ("latest", "end", "largest")
+            default = log_end if latest else log_start
+        start = start_of(mark, self._pipeline.counted(partition), log_start, log_end, default)
         where = f"partition {partition.number} of topic {partition.topic!r}"
         if start.recreated:
             log.warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ from confluent_kafka import KafkaError as ClientError
 from streams.commits import Mark
 from streams.errors import KafkaError
 from streams.records import Message, RecordBatch
+
+log = logging.getLogger(__name__)
 
 
 class Partition(NamedTuple):
@@ -65,11 +68,11 @@ class BatchConsumer:
         self._on_revoked = on_revoked
         self._on_lost = on_lost
         self._fatal: str | None = None
-        self._failed_commit: str | None = None
         self._consumer = Consumer(
             {
                 **properties,
                 **OWNED_PROPERTIES,
+                "logger": log,
                 "error_cb": self._note_error,
                 "on_commit": self._note_commit,
             }
@@ -96,6 +99,8 @@ class BatchConsumer:
                 by_topic.setdefault(message.topic(), []).append(message)
             elif error.fatal() or error.code() in _REFUSALS:
                 raise KafkaError(f"Kafka refuses this consumer: {error.str()}")
+            else:
+                log.warning("Kafka reports for topic %r: %s.", message.topic(), error.str())
         return [RecordBatch(str(topic), records) for topic, records in by_topic.items()]
 
     def commit(self, marks: Mapping[Partition, Mark], *, wait: bool) -> None:
@@ -119,8 +124,11 @@ class BatchConsumer:
 
     def seek(self, starts: Mapping[Partition, int]) -> None:
         """Read assigned partitions again from the offsets given."""
-        for partition, offset in starts.items():
-            self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
+        # Unlike librdkafka's own seek, this also works for a partition whose fetching has not begun yet.
+        self._consumer.incremental_unassign([TopicPartition(*partition) for partition in starts])
+        self._consumer.incremental_assign(
+            [TopicPartition(p.topic, p.number, offset) for p, offset in starts.items()]
+        )
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Stop fetching partitions; the membership in the group stays alive."""
@@ -192,8 +200,10 @@ class BatchConsumer:
         if error.fatal() or error.code() in _REFUSALS:
             self._fatal = f"Kafka refuses this client: {error.str()}"
 
-    def _note_commit(self, error: ClientError | None, _: list[TopicPartition]) -> None:
-        self._failed_commit = None if error is None else error.str()
+    @staticmethod
+    def _note_commit(error: ClientError | None, _: list[TopicPartition]) -> None:
+        if error is not None:
+            log.warning("Kafka refused to commit offsets: %s. They are committed next time.", error.str())
 
 
 _REFUSALS = frozenset(

@@ -91,6 +91,22 @@ class Settlement:
     verdicts: Sequence[bytes]
 
 
+@dataclass(frozen=True)
+class Settled:
+    """What became of settlements.
+
+    Attributes
+    ----------
+    refused
+        Stored alert state of each segment whose settlement was refused because another worker was first.
+    depends_on
+        For each partition of the settled windows, the first offset that an unsettled window still holds.
+    """
+
+    refused: Mapping[str, bytes | None]
+    depends_on: Mapping[int, int | None]
+
+
 @dataclass
 class Batch:
     """Scores of one batch on their way into the windows of one monitor.
@@ -244,7 +260,7 @@ class WindowStore:
 
     def settle_call(self, settlements: Sequence[Settlement]) -> ScriptCall:
         """Return the call that settles verdicts."""
-        partitions = sorted({p for s in settlements for window in s.windows for p in window.pane.offsets})
+        partitions = _partitions(settlements)
         args: list[str | bytes | int] = [self._epoch, self._history, len(partitions), len(settlements)]
         for settlement in settlements:
             last = settlement.windows[-1].sequence
@@ -258,21 +274,25 @@ class WindowStore:
         return ScriptCall(SETTLE, keys, args)
 
     @staticmethod
-    def settle_reply(settlements: Sequence[Settlement], reply: Sequence[bytes]) -> dict[str, bytes | None]:
-        """Read the answer to ``settle_call``: stored alert state of each segment that another worker changed.
+    def settle_reply(settlements: Sequence[Settlement], reply: Sequence[Any]) -> Settled:
+        """Read the answer to ``settle_call``.
 
         Raises
         ------
         StateLostError
             If Redis has lost the windows.
         """
-        if reply and reply[0] == b"lost":
+        if reply[0] == b"lost":
             raise StateLostError("Redis has lost the windows whose verdicts were to be settled.")
-        return {
-            settlement.segment: outcome or None
-            for settlement, outcome in zip(settlements, reply, strict=True)
-            if outcome != b"ok"
-        }
+        _, outcomes, lows = reply
+        return Settled(
+            refused={
+                settlement.segment: outcome or None
+                for settlement, outcome in zip(settlements, outcomes, strict=True)
+                if outcome != b"ok"
+            },
+            depends_on=_lowest(_partitions(settlements), lows),
+        )
 
     def claim(self, most: int = 100) -> list[ClosedWindow]:
         """Take over closed windows that a worker left without a verdict.
@@ -301,15 +321,6 @@ class WindowStore:
         with self._redis.client() as client:
             states: list[Any] = client.hmget(self.keys.alerts, list(segments))
         return dict(zip(segments, states, strict=True))
-
-    def depends_on(self, partitions: Sequence[int]) -> dict[int, int | None]:
-        """Read the first offset that an unsettled window still holds, by partition."""
-        with self._redis.client() as client:
-            pipe = client.pipeline(transaction=False)
-            for partition in partitions:
-                pipe.zrange(self.keys.depends(partition), 0, 0, withscores=True)
-            lowest = pipe.execute()
-        return {p: int(found[0][1]) if found else None for p, found in zip(partitions, lowest, strict=True)}
 
     def _call(
         self,
@@ -346,7 +357,7 @@ class WindowStore:
         return Appended(
             closed=closed,
             alert_states={s: state or None for s, state in zip(closing_segments, states, strict=True)},
-            depends_on={p: int(low) if low else None for p, low in zip(partitions, depends, strict=True)},
+            depends_on=_lowest(partitions, depends),
             reference=reference.decode() or None,
         )
 
@@ -387,6 +398,14 @@ def _by_segment(batch: Batch) -> Iterator[tuple[str, ScoredRows]]:
     bounds = np.searchsorted(of_row[order], np.arange(len(codes) + 1))
     for segment, code in codes.items():
         yield segment, batch.rows.take(order[bounds[code] : bounds[code + 1]])
+
+
+def _partitions(settlements: Sequence[Settlement]) -> list[int]:
+    return sorted({p for s in settlements for window in s.windows for p in window.pane.offsets})
+
+
+def _lowest(partitions: Sequence[int], lows: Sequence[bytes]) -> dict[int, int | None]:
+    return {p: int(low) if low else None for p, low in zip(partitions, lows, strict=True)}
 
 
 def _now_ms() -> int:

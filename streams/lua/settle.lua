@@ -8,8 +8,9 @@
 -- KEYS[..]           for each segment its list of verdicts, newest first
 -- ARGV    epoch, verdicts kept a segment, P, S,
 --         S times: segment, expected last sequence or "", new alert state, W, W times: sequence, verdict
--- returns for each segment "ok", or the alert state found instead (then nothing of that segment is written);
---         {"lost"} when the data set is another one
+-- returns {"ok", {for each segment "ok", or the alert state found instead (then nothing of it is written)},
+--          {for each of the P sets its lowest offset or ""}}
+--      or {"lost"} when the data set is another one
 
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then
   return {'lost'}
@@ -44,4 +45,9 @@ for s = 1, segments do
     redis.call('LTRIM', verdicts, 0, history - 1)
   end
 end
-return outcome
+
+local lows = {}
+for p = 1, partitions do
+  lows[p] = redis.call('ZRANGE', KEYS[4 + p], 0, 0, 'WITHSCORES')[2] or ''
+end
+return {'ok', outcome, lows}

@@ -11,7 +11,7 @@ import redis
 
 from streams.redis_connection import RedisConnection, RedisUnavailableError
 from streams.redis_keys import MonitorKeys
-from streams.window_store import Appended, Batch, Settlement, StateLostError, WindowStore
+from streams.window_store import Appended, Batch, Settled, Settlement, StateLostError, WindowStore
 from streams.windows import ClosedWindow, ScoredRows, WindowPolicy
 from tests.servers.redis import RedisServer
 
@@ -65,7 +65,7 @@ def scores(windows: Sequence[ClosedWindow]) -> list[list[int]]:
     return [[int(score) for score in window.scores] for window in windows]
 
 
-def settle(store: WindowStore, settlement: Settlement) -> dict[str, bytes | None]:
+def settle(store: WindowStore, settlement: Settlement) -> Settled:
     reply = store._redis.run([store.settle_call([settlement])])[0]
     return store.settle_reply([settlement], reply)
 
@@ -150,7 +150,6 @@ class TestAppend:
         assert sorted(window.sequence for window in all_closed) == list(range(1, 401))
         counted = sorted(score for window in all_closed for score in scores([window])[0])
         assert counted == sorted(list(range(1000)) * 4)
-        assert stores[0].depends_on([0, 1, 2, 3]) is not None
 
     def test_open_window_of_a_thousand_scores_takes_less_than_6_kb(self, new_store, redis_client):
         append(new_store(WindowPolicy(1001, 1001)), rows(0, 999))
@@ -213,12 +212,12 @@ class TestSettle:
         store = new_store(history=2)
         closed = append(store, rows(0, 34)).closed
 
-        assert settle(store, Settlement("all", 0, b"[]", closed, [b"v1", b"v2", b"v3"])) == {}
+        settled = settle(store, Settlement("all", 0, b"[]", closed, [b"v1", b"v2", b"v3"]))
 
         assert redis_client.hgetall(KEYS.closed) == {}
         assert redis_client.lrange(KEYS.verdicts("all"), 0, -1) == [b"v3", b"v2"]
         assert store.alert_states(["all", "other"]) == {"all": b"3 []", "other": None}
-        assert store.depends_on([0]) == {0: 30}
+        assert (settled.refused, settled.depends_on) == ({}, {0: 30})
 
     def test_second_settlement_of_the_same_window_is_refused(self, new_store):
         store = new_store()
@@ -226,13 +225,13 @@ class TestSettle:
         settlement = Settlement("all", 0, b"[1]", closed, [b"v"])
         settle(store, settlement)
 
-        assert settle(new_store(), settlement) == {"all": b"1 [1]"}
+        assert settle(new_store(), settlement).refused == {"all": b"1 [1]"}
 
     def test_settlement_out_of_order_is_refused(self, new_store):
         store = new_store()
         closed = append(store, rows(0, 19)).closed
 
-        assert settle(store, Settlement("all", 1, b"[]", closed[1:], [b"v2"])) == {"all": None}
+        assert settle(store, Settlement("all", 1, b"[]", closed[1:], [b"v2"])).refused == {"all": None}
 
     def test_low_watermark_is_the_oldest_unsettled_window(self, new_store):
         store = new_store()
