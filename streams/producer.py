@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +11,8 @@ from confluent_kafka import KafkaException, Producer
 
 from streams.errors import KafkaError
 from streams.records import Headers
+
+log = logging.getLogger(__name__)
 
 OWNED_PROPERTIES: Mapping[str, Any] = {
     "enable.idempotence": True,
@@ -48,7 +50,7 @@ class DeliveryConfirmedProducer:
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         own = {name: value for name, value in properties.items() if name != "message.timeout.ms"}
-        self._producer = Producer({**own, **OWNED_PROPERTIES, "error_cb": self._note_error})
+        self._producer = Producer({**own, **OWNED_PROPERTIES, "logger": log, "error_cb": self._note_error})
         self._failure: str | None = None
         self._undelivered = 0
 
@@ -117,8 +119,7 @@ class DeliveryConfirmedProducer:
         KafkaError
             If a record cannot be delivered, or some are not delivered in time.
         """
-        deadline = time.monotonic() + timeout_seconds
-        self._producer.flush(max(0.0, deadline - time.monotonic()))
+        self._producer.flush(timeout_seconds)
         self.poll()
         if self._undelivered:
             raise KafkaError(
