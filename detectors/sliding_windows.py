@@ -22,11 +22,14 @@ PAIRS_AT_A_TIME = 100
 LARGEST_LEVEL = 0.5
 """Where windows drift more often than this, alarms merge rather than come more often."""
 
-LEVEL_TOLERANCE = 0.01
+LEVEL_TOLERANCE = 0.02
 """Relative change of the level at which the search for it ends; the simulation is no more exact."""
 
-ROUNDS = 20
-"""Bound on the search, which needs three or four."""
+SLOPE_DISTANCE = 0.2
+"""Closer levels than this, in logarithms, tell more about the simulation's error than about the slope."""
+
+ROUNDS = 8
+"""Bound on the search; most need three, and more rounds only follow the simulation's error."""
 
 SEED = 20240229
 """Fixed, so that all workers of a monitor arrive at the same threshold."""
@@ -134,13 +137,14 @@ def level_for_new_alarms(
         # The logarithm of the share is close to linear in that of the level, with a slope between -1 and 0.
         proposed = level + (wanted - level - share) / (1.0 + slope)
         if proposed > math.log(LARGEST_LEVEL):
-            break
+            raise InvalidArgumentError(
+                f"New alarms cannot come as often as once in {windows:g} windows if none of the "
+                f"{quiet_windows} windows before them may have drifted; promise a longer run-time."
+            )
         if abs(proposed - level) < LEVEL_TOLERANCE:
-            return math.exp(proposed)
+            break
         proposed_share = log_share(proposed)
-        slope = min(max((proposed_share - share) / (proposed - level), -0.8), 0.0)
+        if abs(proposed - level) > SLOPE_DISTANCE:
+            slope = min(max((proposed_share - share) / (proposed - level), -0.8), 0.0)
         level, share = proposed, proposed_share
-    raise InvalidArgumentError(
-        f"New alarms cannot come as often as once in {windows:g} windows if none of the {quiet_windows} "
-        "windows before them may have drifted; promise a longer run-time."
-    )
+    return math.exp(proposed)
