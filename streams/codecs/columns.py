@@ -1,0 +1,89 @@
+"""Gathers the columns that a codec has read into an ``EventBatch``, without the rows that were refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.events import EventBatch, EventSchema, RejectedEvent
+from streams.records import RecordBatch
+
+Texts = Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class EventColumns:
+    """What was read from n records, good or bad.
+
+    Attributes
+    ----------
+    rows
+        Record of each entry, shape (n,), increasing.
+    instances
+        Shape (n, size of an instance).
+    predictions
+        Shape (n, n_classes), or None.
+    times_ms
+        Event times, shape (n,).
+    has_time
+        Which entries have one, shape (n,); the Kafka timestamp stands in for the others.
+    ids, segments, models
+        Length n.
+    """
+
+    rows: npt.NDArray[np.int64]
+    instances: npt.NDArray[np.float32]
+    predictions: npt.NDArray[np.float32] | None
+    times_ms: npt.NDArray[np.int64]
+    has_time: npt.NDArray[np.bool_]
+    ids: Texts
+    segments: Texts
+    models: Texts
+
+    def without(self, refused: set[int]) -> EventColumns:
+        """Return the entries whose record is not among ``refused``."""
+        if refused.isdisjoint(self.rows.tolist()):
+            return self
+        kept = np.array(
+            [index for index, row in enumerate(self.rows.tolist()) if row not in refused], dtype=np.int64
+        )
+        return EventColumns(
+            rows=self.rows[kept],
+            instances=self.instances[kept],
+            predictions=None if self.predictions is None else self.predictions[kept],
+            times_ms=self.times_ms[kept],
+            has_time=self.has_time[kept],
+            ids=[self.ids[index] for index in kept],
+            segments=[self.segments[index] for index in kept],
+            models=[self.models[index] for index in kept],
+        )
+
+
+def event_batch(
+    records: RecordBatch, schema: EventSchema, columns: EventColumns, rejected: list[RejectedEvent]
+) -> EventBatch:
+    """Build the batch of all entries whose record was not rejected; ``rejected`` may be in any order."""
+    if rejected:
+        rejected.sort(key=lambda event: event.row)
+        columns = columns.without({event.row for event in rejected})
+    times_ms = columns.times_ms
+    if not columns.has_time.all():
+        times_ms = np.where(columns.has_time, times_ms, records.timestamps_ms[columns.rows])
+    return EventBatch(
+        records=records,
+        rows=columns.rows,
+        instances=columns.instances.reshape(len(columns.rows), *schema.input_shape),
+        predictions=columns.predictions,
+        times_ms=times_ms,
+        ids=_unless_empty(columns.ids),
+        segments=_unless_empty(columns.segments),
+        models=_unless_empty(columns.models),
+        rejected=rejected,
+    )
+
+
+def _unless_empty(column: Texts) -> Texts | None:
+    return None if column.count(None) == len(column) else column
