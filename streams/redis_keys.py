@@ -82,3 +82,7 @@ class MonitorKeys:
     def verdicts(self, segment: str) -> str:
         """List: a segment's verdicts, newest first."""
         return self._key(f"verdicts:{segment}")
+
+    def last(self, segment: str) -> str:
+        """String: a segment's last settled window with its scores, kept for people to look at."""
+        return self._key(f"last:{segment}")

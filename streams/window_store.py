@@ -271,6 +271,7 @@ class WindowStore:
         keys = [self.keys.progress, self.keys.closed, self.keys.leases, self.keys.alerts]
         keys += [self.keys.depends(partition) for partition in partitions]
         keys += [self.keys.verdicts(settlement.segment) for settlement in settlements]
+        keys += [self.keys.last(settlement.segment) for settlement in settlements]
         return ScriptCall(SETTLE, keys, args)
 
     @staticmethod
@@ -309,11 +310,7 @@ class WindowStore:
         windows = []
         for member, stored in zip(reply[1::2], reply[2::2], strict=True):
             sequence, segment = member.decode().split(" ", 1)
-            description, newline, scores = stored.partition(b"\n")
-            if not newline:
-                raise StateError(f"The closed window {member!r} of {self.keys.closed} has no content.")
-            pane = Pane.from_json(json.loads(description))
-            windows.append(ClosedWindow(segment, int(sequence), pane, np.frombuffer(scores, SCORE_DTYPE)))
+            windows.append(_closed_window(segment, int(sequence), stored))
         return windows
 
     def alert_states(self, segments: Sequence[str]) -> dict[str, bytes | None]:
@@ -384,6 +381,28 @@ class WindowStore:
 
 
 _EMPTY = OpenWindow()
+
+
+def last_settled(segment: str, raw: bytes) -> ClosedWindow:
+    """Read a segment's last settled window as it is kept at ``MonitorKeys.last``.
+
+    Raises
+    ------
+    StateError
+        If it cannot be read.
+    """
+    sequence, _, stored = raw.partition(b" ")
+    if not sequence.isdigit():
+        raise StateError(f"The last window of segment {segment!r} cannot be read: {raw[:80]!r}.")
+    return _closed_window(segment, int(sequence), stored)
+
+
+def _closed_window(segment: str, sequence: int, stored: bytes) -> ClosedWindow:
+    description, newline, scores = stored.partition(b"\n")
+    if not newline:
+        raise StateError(f"Window {sequence} of segment {segment!r} has no content in Redis.")
+    pane = Pane.from_json(json.loads(description))
+    return ClosedWindow(segment, sequence, pane, np.frombuffer(scores, SCORE_DTYPE))
 
 
 def _by_segment(batch: Batch) -> Iterator[tuple[str, ScoredRows]]:

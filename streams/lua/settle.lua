@@ -5,7 +5,8 @@
 -- KEYS[3] leases     sorted set of the same members
 -- KEYS[4] alerts     hash: segment -> "<last sequence> <alert state>"
 -- KEYS[5..]          P "depends" sorted sets
--- KEYS[..]           for each segment its list of verdicts, newest first
+-- KEYS[..]           for each of the S segments its list of verdicts, newest first
+-- KEYS[..]           for each of the S segments its last settled window: "<sequence> <closed window>"
 -- ARGV    epoch, verdicts kept a segment, P, S,
 --         S times: segment, expected last sequence or "", new alert state, W, W times: sequence, verdict
 -- returns {"ok", {for each segment "ok", or the alert state found instead (then nothing of it is written)},
@@ -29,9 +30,13 @@ for s = 1, segments do
   end
   cursor = cursor + 4
   local verdicts = KEYS[4 + partitions + s]
-  for _ = 1, windows do
+  for w = 1, windows do
     if fits then
       local window = ARGV[cursor] .. ' ' .. segment
+      local content = w == windows and redis.call('HGET', KEYS[2], window)
+      if content then
+        redis.call('SET', KEYS[4 + partitions + segments + s], ARGV[cursor] .. ' ' .. content)
+      end
       redis.call('HDEL', KEYS[2], window)
       redis.call('ZREM', KEYS[3], window)
       for p = 1, partitions do

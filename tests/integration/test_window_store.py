@@ -11,7 +11,15 @@ import redis
 
 from streams.redis_connection import RedisConnection, RedisUnavailableError
 from streams.redis_keys import MonitorKeys
-from streams.window_store import Appended, Batch, Settled, Settlement, StateLostError, WindowStore
+from streams.window_store import (
+    Appended,
+    Batch,
+    Settled,
+    Settlement,
+    StateLostError,
+    WindowStore,
+    last_settled,
+)
 from streams.windows import ClosedWindow, ScoredRows, WindowPolicy
 from tests.servers.redis import RedisServer
 
@@ -218,6 +226,29 @@ class TestSettle:
         assert redis_client.lrange(KEYS.verdicts("all"), 0, -1) == [b"v3", b"v2"]
         assert store.alert_states(["all", "other"]) == {"all": b"3 []", "other": None}
         assert (settled.refused, settled.depends_on) == ({}, {0: 30})
+
+    def test_last_settled_window_stays_to_be_looked_at(self, new_store, connection, redis_client):
+        store = new_store()
+        closed = append(store, rows(0, 34), ["a"] * 30 + ["b"] * 5).closed
+        before = connection.round_trips
+
+        settle(store, Settlement("a", 0, b"[]", closed[:2], [b"v1", b"v2"]))
+
+        last = last_settled("a", redis_client.get(KEYS.last("a")))
+        assert (last.segment, last.sequence, last.pane) == ("a", 2, closed[1].pane)
+        assert scores([last]) == scores([closed[1]])
+        assert redis_client.get(KEYS.last("b")) is None
+        assert connection.round_trips == before + 1
+
+    def test_refused_settlement_leaves_the_last_window_as_it_is(self, new_store, redis_client):
+        store = new_store()
+        closed = append(store, rows(0, 19)).closed
+        settle(store, Settlement("all", 0, b"[]", closed[:1], [b"v1"]))
+        kept = redis_client.get(KEYS.last("all"))
+
+        settle(store, Settlement("all", 7, b"[]", closed[1:], [b"v2"]))
+
+        assert redis_client.get(KEYS.last("all")) == kept
 
     def test_second_settlement_of_the_same_window_is_refused(self, new_store):
         store = new_store()
