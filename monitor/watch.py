@@ -13,11 +13,12 @@ import numpy.typing as npt
 from detectors import Bundle, ModelDistillation, load_bundle
 from detectors.promises import Threshold
 from detectors.window_tests import WindowTest, window_test
-from monitor.alert_policy import AlertKind, AlertPolicy, AlertState
+from monitor.alert_policy import AlertKind, AlertState
 from monitor.alerts import Alert, AlertSource, build_alert
 from monitor.config import MonitorConfig
 from monitor.errors import ConfigError
 from monitor.ledger import Delivery, Ledger
+from monitor.policies import alert_policy, window_policy
 from monitor.promises import threshold_rule
 from monitor.verdicts import JudgedWindow, judge
 from streams.events import EventBatch, EventSchema
@@ -25,7 +26,7 @@ from streams.redis_connection import RedisConnection
 from streams.redis_keys import MonitorKeys
 from streams.reference_store import ReferenceStore
 from streams.window_store import WindowStore
-from streams.windows import ClosedWindow, WindowPolicy
+from streams.windows import ClosedWindow
 
 SendAlert: TypeAlias = Callable[[str, Alert], Delivery]
 """Sends an alert to a topic."""
@@ -172,29 +173,6 @@ def open_watches(
             bundle = bundles[wanted] = load_bundle(config.detector, with_model=wanted[1])
         watches.append(Watch(config, bundle, connection, send_alert, prefix=prefix, lease_ms=lease_ms))
     return watches
-
-
-def window_policy(config: MonitorConfig) -> WindowPolicy:
-    """Translate a monitor's ``window`` section."""
-    window = config.window
-    return WindowPolicy(
-        size=window.size,
-        hop=window.hop or window.size,
-        min_size=window.min_size or 1,
-        max_age_ms=None if window.max_age_seconds is None else int(window.max_age_seconds * 1000),
-    )
-
-
-def alert_policy(config: MonitorConfig) -> AlertPolicy:
-    """Translate a monitor's ``alerts`` section."""
-    alerts = config.alerts
-    remind = alerts.remind_after_seconds
-    return AlertPolicy(
-        raise_after=alerts.raise_after,
-        raise_within=alerts.raise_after,
-        resolve_after=alerts.resolve_after,
-        remind_after_ms=None if remind is None else int(remind * 1000),
-    )
 
 
 def _distillation(config: MonitorConfig, bundle: Bundle) -> ModelDistillation:
