@@ -20,6 +20,8 @@ from monitor.errors import SetupError
 ARRAY_SUFFIXES = (".npy", ".npz", ".parquet")
 USUAL_KEYS = ("X", "x", "instances", "instance")
 """What arrays of instances are mostly called; tried in this order when a file holds several, none named."""
+PREDICTION_KEYS = ("predictions", "prediction")
+"""What arrays of predictions beside the instances are called."""
 
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -73,6 +75,19 @@ def read_array(source: str, key: str | None, option: str) -> npt.NDArray[Any]:
         ) from error
 
 
+def find_predictions(path: Path) -> str | None:
+    """Find the name under which a ``.npz`` or ``.parquet`` file holds predictions; None if it holds none."""
+    names: list[str] = []
+    if path.suffix.lower() == ".npz" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    elif path.suffix.lower() == ".parquet":
+        from monitor.parquet_arrays import column_names
+
+        names = column_names(path)
+    return next((name for name in PREDICTION_KEYS if name in names), None)
+
+
 def is_function(source: str) -> bool:
     """Tell ``module:function`` from a path."""
     return _FUNCTION.fullmatch(source) is not None and not Path(source).exists()
@@ -81,8 +96,7 @@ def is_function(source: str) -> bool:
 def call_function(source: str, option: str) -> Any:
     """Import a module and call a function of it without arguments.
 
-    Modules are found as Python finds them, and in the current directory. What the function raises is its own
-    and passes through.
+    Modules are found as Python finds them, and in the current directory.
 
     Parameters
     ----------
@@ -94,7 +108,7 @@ def call_function(source: str, option: str) -> Any:
     Raises
     ------
     SetupError
-        If there is no such module or function.
+        If there is no such module or function, or it fails.
     """
     module_name, _, function_name = source.partition(":")
     if os.getcwd() not in sys.path:
@@ -106,7 +120,13 @@ def call_function(source: str, option: str) -> Any:
     function: Callable[[], Any] | None = getattr(module, function_name, None)
     if not callable(function):
         raise SetupError(f"{option}: module {module_name!r} has no function {function_name!r}.")
-    return function()
+    try:
+        return function()
+    except Exception as error:  # the user's code may raise anything
+        raise SetupError(
+            f"{option}: {source} raised {type(error).__name__}: {_first_line(error)};"
+            " 'drift-monitor --debug ...' shows where."
+        ) from error
 
 
 def choose_key(names: list[str], key: str | None, what: str) -> str:

@@ -97,10 +97,11 @@ def check_kafka(
             yield failed("Kafka", fault)
             return
         yield ok("Kafka", f"{cluster.where} answers")
+        in_group = cluster.check_group(str(properties.get("group.id", "drift-monitor")))
         for use in uses:
-            yield cluster.check_topic(use, create=create_topics)
-        if group:
-            yield from cluster.check_group(str(properties["group.id"]))
+            yield cluster.check_topic(use, create=create_topics, permissions=in_group is not None)
+        if group and in_group is not None:
+            yield in_group
     finally:
         cluster.close()
 
@@ -129,7 +130,6 @@ class _Cluster:
             }
         )
         self._admin = AdminClient({**for_producer(properties), "logger": _SILENT})
-        self._knows_permissions = False
 
     def close(self) -> None:
         self._consumer.close()
@@ -139,20 +139,18 @@ class _Cluster:
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             try:
-                metadata = self._consumer.list_topics(topic, timeout=ATTEMPT_SECONDS)
+                self._consumer.list_topics(topic, timeout=ATTEMPT_SECONDS)
             except KafkaException:
                 # Serves the callback that collects the reasons.
                 self._consumer.poll(0.2)
             else:
-                # Only a cluster with a controller answers admin requests; librdkafka's mock has none.
-                self._knows_permissions = metadata.controller_id >= 0
                 return None
             hopeless = self._errors.keys() & {"_AUTHENTICATION", "_SSL", "_RESOLVE"}
             if hopeless or time.monotonic() > deadline:
                 return self._fault()
 
-    def check_topic(self, use: TopicUse, *, create: bool) -> Finding:
-        """Look whether a topic is there and may be used."""
+    def check_topic(self, use: TopicUse, *, create: bool, permissions: bool) -> Finding:
+        """Look whether a topic is there and, if the cluster tells permissions, whether it may be used."""
         try:
             metadata = self._consumer.list_topics(use.topic, timeout=ANSWER_SECONDS).topics[use.topic]
         except KafkaException as error:
@@ -169,12 +167,12 @@ class _Cluster:
             return failed(use.subject, f"{_NO_RIGHT} describe it ({use.where}), if it exists at all.")
         if metadata.error is not None:
             return failed(use.subject, f"cannot be used ({use.where}): {metadata.error.str()}.")
-        return self._check_permission(use, len(metadata.partitions))
+        n_partitions = len(metadata.partitions)
+        found = f"{n_partitions} partition{'' if n_partitions == 1 else 's'}"
+        return self._check_permission(use, found) if permissions else ok(use.subject, found)
 
-    def check_group(self, group: str) -> Iterator[Finding]:
-        """Look whether the consumer group may be joined."""
-        if not self._knows_permissions:
-            return
+    def check_group(self, group: str) -> Finding | None:
+        """Look whether the consumer group may be joined; None when the cluster does not tell permissions."""
         subject = f"group {group}"
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
@@ -185,25 +183,21 @@ class _Cluster:
                 operations = asked[group].result().authorized_operations
             except KafkaException as error:
                 reason = error.args[0]
+                # Brokers before 2.3, and librdkafka's mock cluster.
+                if reason.code() == ClientError._UNSUPPORTED_FEATURE:
+                    return None
                 if reason.code() == ClientError.GROUP_AUTHORIZATION_FAILED:
-                    yield failed(subject, f"{_NO_RIGHT} join it (kafka.group.id); grant READ on the group.")
-                    return
+                    return failed(subject, f"{_NO_RIGHT} join it (kafka.group.id); grant READ on the group.")
                 # The first group of a new cluster finds its coordinator still loading.
                 if reason.code() not in _PASSING or time.monotonic() > deadline:
-                    yield warning(subject, f"could not be checked: {reason.str()}.")
-                    return
+                    return warning(subject, f"could not be checked: {reason.str()}.")
                 self._consumer.poll(0.2)
                 continue
             if operations is not None and AclOperation.READ not in operations:
-                yield failed(subject, f"{_NO_RIGHT} join it (kafka.group.id); grant READ on the group.")
-            else:
-                yield ok(subject, "may be joined")
-            return
+                return failed(subject, f"{_NO_RIGHT} join it (kafka.group.id); grant READ on the group.")
+            return ok(subject, "may be joined")
 
-    def _check_permission(self, use: TopicUse, n_partitions: int) -> Finding:
-        found = f"{n_partitions} partition{'' if n_partitions == 1 else 's'}"
-        if not self._knows_permissions:
-            return ok(use.subject, found)
+    def _check_permission(self, use: TopicUse, found: str) -> Finding:
         asked = self._admin.describe_topics(
             TopicCollection([use.topic]), request_timeout=ANSWER_SECONDS, include_authorized_operations=True
         )
@@ -244,7 +238,7 @@ class _Cluster:
             )
         reached = texts.get("_RESOLVE") or texts.get("_TRANSPORT") or texts.get("_TIMED_OUT")
         if reached is not None:
-            return f"{where} cannot be reached: {reached}; check kafka.bootstrap.servers and that it runs."
+            return f"{where} cannot be reached: {reached}; check kafka.bootstrap.servers."
         if "_ALL_BROKERS_DOWN" in errors:
             return (
                 f"{where} closes the connection without an answer; it may expect TLS or a login, which"

@@ -13,6 +13,25 @@ from monitor.errors import SetupError
 LIST_COLUMNS = ("instance", "instances", "X", "x")
 """Columns of lists that are taken for the instances when no column is named."""
 
+OTHER_COLUMNS = ("prediction", "predictions", "id")
+"""Columns that are no features."""
+
+
+def column_names(path: Path) -> list[str]:
+    """Name the columns of a Parquet file.
+
+    Raises
+    ------
+    SetupError
+        If pyarrow is missing or the file is no Parquet file.
+    """
+    pa, pq = _pyarrow(path)
+    try:
+        names: list[str] = pq.read_schema(path).names
+    except pa.ArrowInvalid as error:
+        raise SetupError(f"{path} is not a readable Parquet file: {error}.") from error
+    return names
+
 
 def read_parquet_array(path: Path, column: str | None, option: str) -> npt.NDArray[Any]:
     """Read numbers from a Parquet file.
@@ -32,13 +51,7 @@ def read_parquet_array(path: Path, column: str | None, option: str) -> npt.NDArr
     SetupError
         If pyarrow is missing, there is no such column, or it does not hold numbers of one shape.
     """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise SetupError(
-            f"{option}: reading Parquet needs pyarrow; install it with pip install 'drift-monitor[parquet]'."
-        ) from None
+    pa, pq = _pyarrow(path)
     try:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
@@ -47,12 +60,26 @@ def read_parquet_array(path: Path, column: str | None, option: str) -> npt.NDArr
     if column is None:
         column = next((name for name in LIST_COLUMNS if name in names), None)
     if column is None:
+        features = [name for name in names if name not in OTHER_COLUMNS]
+        if not features:
+            raise SetupError(f"{option}: {path} has no columns of features.")
         return np.column_stack(
-            [_column(table[name], f"{option}: column {name!r} of {path}") for name in names]
+            [_column(table[name], f"{option}: column {name!r} of {path}") for name in features]
         )
     if column not in names:
         raise SetupError(f"{option}: {path} has no column {column!r}; it has {', '.join(names)}.")
     return _column(table[column], f"{option}: column {column!r} of {path}")
+
+
+def _pyarrow(path: Path) -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise SetupError(
+            f"{path}: reading Parquet needs pyarrow; install it with pip install 'drift-monitor[parquet]'."
+        ) from None
+    return pyarrow, pyarrow.parquet
 
 
 def _column(column: Any, what: str) -> npt.NDArray[Any]:

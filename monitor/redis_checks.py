@@ -9,7 +9,7 @@ from uuid import uuid4
 from monitor.config import Config
 from monitor.findings import Finding, failed, ok, warning
 from streams.errors import RedisError
-from streams.redis_connection import RedisConnection
+from streams.redis_connection import RedisConnection, RedisUnavailableError
 from streams.redis_keys import MonitorKeys
 
 ANSWER_SECONDS = 5.0
@@ -32,7 +32,7 @@ def check_redis(config: Config, connection: RedisConnection) -> Iterator[Finding
             client.eval("return redis.call('GET', KEYS[1])", 1, probe)
             client.delete(probe)
     except RedisError as error:
-        yield failed("Redis", _sentence(str(error)))
+        yield failed("Redis", _sentence(error))
         return
     try:
         with connection.client() as client:
@@ -52,7 +52,10 @@ def check_redis(config: Config, connection: RedisConnection) -> Iterator[Finding
         yield ok("Redis", f"version {info['redis_version']}, can be written to")
 
 
-def _sentence(reason: str) -> str:
+def _sentence(error: RedisError) -> str:
+    reason = str(error).rstrip(".")
     if "DB index is out of range" in reason:
-        return f"{reason.rstrip('.')}: redis.url ends in the number of a database that it does not have."
-    return reason if reason.endswith(".") else f"{reason}; check redis.url and that it runs."
+        return f"{reason}; redis.url ends in the number of a database that it does not have."
+    if isinstance(error, RedisUnavailableError):
+        return f"{reason}; check redis.url."
+    return f"{reason}."

@@ -37,7 +37,7 @@ WAIT_SECONDS = 0.25
 @click.option("--max", "most", type=click.IntRange(min=1), metavar="N", help="End after N alerts.")
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="End after this time.")
 @click.pass_context
-def command(
+def alerts(
     ctx: click.Context,
     config_path: Path,
     monitor_name: str | None,

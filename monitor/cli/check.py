@@ -27,7 +27,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 )
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line.")
 @click.pass_context
-def command(ctx: click.Context, config_path: Path, create_topics: bool, as_json: bool) -> None:
+def check(ctx: click.Context, config_path: Path, create_topics: bool, as_json: bool) -> None:
     """Check config, detector bundles, Kafka, topics, permissions, Redis and references.
 
     Writes one line for each and exits with 0 when a worker could start, with 2 when it could not. A worker

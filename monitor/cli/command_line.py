@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from monitor.cli.failures import EXIT_INTERRUPTED, EXIT_RUNTIME, explain
+from monitor.cli.failures import EXIT_INTERRUPTED, EXIT_RUNTIME, CommandError, explain
 
 PROGRAM = "drift-monitor"
 
@@ -22,8 +22,8 @@ class CommandLine(click.Group):
     Parameters
     ----------
     subcommands
-        What each subcommand does, in a few words, by its name. Subcommand ``x`` is the attribute ``command``
-        of the module ``monitor.cli.x``.
+        What each subcommand does, in a few words, by its name. Subcommand ``x`` is the attribute ``x`` of the
+        module ``monitor.cli.x``.
     """
 
     def __init__(self, *args: Any, subcommands: Mapping[str, str], **attributes: Any) -> None:
@@ -38,7 +38,7 @@ class CommandLine(click.Group):
         """Import a subcommand."""
         if cmd_name not in self._subcommands:
             return None
-        command: click.Command = import_module(f"monitor.cli.{cmd_name}").command
+        command: click.Command = getattr(import_module(f"monitor.cli.{cmd_name}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -50,8 +50,10 @@ class CommandLine(click.Group):
         """Run a subcommand; what it raises becomes a sentence and an exit code."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted.", EXIT_INTERRUPTED) from None
         except Exception as error:
             if ctx.params.get("debug"):
                 traceback.print_exc()
@@ -76,9 +78,6 @@ class CommandLine(click.Group):
         except click.ClickException as error:
             _say(error.format_message())
             raise SystemExit(error.exit_code) from None
-        except click.Abort:
-            _say("Interrupted.")
-            raise SystemExit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
             # Whoever read the output has gone; without this the interpreter complains when it flushes.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

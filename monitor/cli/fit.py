@@ -98,7 +98,7 @@ if TYPE_CHECKING:
     help="The bundle to write.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
-def command(
+def fit(
     data: str,
     data_key: str | None,
     divide_by: float | None,

@@ -23,9 +23,7 @@ def training_progress(epochs: int) -> Iterator[Any]:
         TextColumn("{task.fields[loss]}"),
         TimeRemainingColumn(),
     )
-    with Progress(
-        *columns, console=console, disable=not epochs, transient=not console.is_terminal
-    ) as progress:
+    with Progress(*columns, console=console, disable=not (epochs and console.is_terminal)) as progress:
         task = progress.add_task("Running the teacher", total=None, loss="")
 
         class ShowEpochs(tf.keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
@@ -36,7 +34,7 @@ def training_progress(epochs: int) -> Iterator[Any]:
                 loss = f"loss {logs['loss']:.4f}" if logs else ""
                 progress.update(task, completed=epoch + 1, loss=loss)
                 if not console.is_terminal and epoch + 1 == epochs:
-                    console.print(f"Trained the student for {epochs} epochs, {loss}.")
+                    console.print(f"Trained the student for {epochs} epochs, {loss}.", soft_wrap=True)
 
         yield ShowEpochs()
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         "drift-monitor reference rollback -c monitor.yaml",
     ],
 )
-def command() -> None:
+def reference() -> None:
     """Build references, store them in Redis, and choose which one is in force.
 
     A reference is the sorted scores of clean data. It is named by its content (sha256:...), never changes,
@@ -48,7 +48,7 @@ def command() -> None:
     """
 
 
-@command.command(
+@reference.command(
     "build",
     cls=ExampleCommand,
     examples=["drift-monitor reference build --bundle models/churn --data last_month.npy"],
@@ -111,7 +111,7 @@ def build(
     )
 
 
-@command.command(
+@reference.command(
     "push",
     cls=ExampleCommand,
     examples=["drift-monitor reference push -c monitor.yaml --monitor churn --promote"],
@@ -158,7 +158,7 @@ def push(config_path: Path, monitor_name: str | None, source: str | None, promot
     click.echo(f"{monitor.name}: {version}, {len(scores):,} scores, {state}")
 
 
-@command.command("list", cls=ExampleCommand, examples=["drift-monitor reference list -c monitor.yaml"])
+@reference.command("list", cls=ExampleCommand, examples=["drift-monitor reference list -c monitor.yaml"])
 @config_option
 @click.option("-m", "--monitor", "monitor_name", metavar="NAME", help="Only this monitor's.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line.")
@@ -169,17 +169,17 @@ def list_references(config_path: Path, monitor_name: str | None, as_json: bool) 
     found: list[tuple[str, StoredReference]] = []
     for monitor in monitors:
         with _store(config, monitor) as store:
-            found += [(monitor.name, reference) for reference in store.list()]
+            found += [(monitor.name, stored) for stored in store.list()]
     if as_json:
-        for name, reference in found:
-            click.echo(json.dumps({"monitor": name, **asdict(reference)}))
+        for name, stored in found:
+            click.echo(json.dumps({"monitor": name, **asdict(stored)}))
     elif not found:
         click.echo("No reference is stored; the first worker stores the bundle's, or 'reference push' does.")
     else:
         _show_table(found)
 
 
-@command.command(
+@reference.command(
     "promote", cls=ExampleCommand, examples=["drift-monitor reference promote sha256:3f9a -c monitor.yaml"]
 )
 @click.argument("version")
@@ -190,12 +190,12 @@ def promote_version(version: str, config_path: Path, monitor_name: str | None) -
     config = read_config(config_path)
     monitor = choose_monitor(config, monitor_name)
     with _store(config, monitor) as store:
-        full = _complete(version, [reference.version for reference in store.list()], monitor.name)
+        full = _complete(version, [stored.version for stored in store.list()], monitor.name)
         store.promote(full)
     click.echo(f"{monitor.name}: {full} is in force")
 
 
-@command.command(
+@reference.command(
     "rollback", cls=ExampleCommand, examples=["drift-monitor reference rollback -c monitor.yaml"]
 )
 @config_option
@@ -244,14 +244,14 @@ def _show_table(found: list[tuple[str, StoredReference]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("monitor", "version", "scores", "mean", "stored", ""):
         table.add_column(heading, justify="right" if heading in ("scores", "mean") else "left", no_wrap=True)
-    for name, reference in found:
-        stored = datetime.fromtimestamp(reference.stored_ms / 1000, tz=timezone.utc)
+    for name, stored in found:
+        moment = datetime.fromtimestamp(stored.stored_ms / 1000, tz=timezone.utc)
         table.add_row(
             name,
-            reference.version[:19],
-            f"{reference.size:,}",
-            f"{reference.mean:.4g}",
-            f"{stored:%Y-%m-%d %H:%M}Z",
-            "in force" if reference.in_force else "",
+            stored.version[:19],
+            f"{stored.size:,}",
+            f"{stored.mean:.4g}",
+            f"{moment:%Y-%m-%d %H:%M}Z",
+            "in force" if stored.in_force else "",
         )
     Console(soft_wrap=True).print(table)

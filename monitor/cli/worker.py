@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @click.command("worker", cls=ExampleCommand, examples=["drift-monitor worker -c monitor.yaml"])
 @config_option
-def command(config_path: Path) -> None:
+def worker(config_path: Path) -> None:
     """Read the input topics, score, test windows, and publish alerts until stopped.
 
     Config, bundles, Kafka, topics, Redis and references are checked first; with anything wrong the worker

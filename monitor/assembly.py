@@ -1,0 +1,45 @@
+"""Putting a worker together from its config."""
+
+from __future__ import annotations
+
+from monitor.alerts import Alert
+from monitor.config import Config
+from monitor.kafka_properties import for_producer
+from monitor.pipeline import Pipeline
+from monitor.watch import open_watches
+from monitor.worker import Worker
+from streams.dead_letters import DeadLetters
+from streams.producer import DeliveryConfirmedProducer, PendingDelivery
+from streams.redis_connection import RedisConnection
+
+
+def open_worker(config: Config) -> Worker:
+    """Make a worker with all that it needs; nothing is consumed before its ``run``.
+
+    Parameters
+    ----------
+    config
+        What to watch.
+
+    Raises
+    ------
+    BundleError
+        If a bundle cannot be loaded.
+    ConfigError
+        If a bundle is not what its monitor needs, or monitors contradict each other.
+    """
+    connection = RedisConnection(**config.redis.connection_options())
+    producer = DeliveryConfirmedProducer(for_producer(config.kafka.properties))
+
+    def send_alert(topic: str, alert: Alert) -> PendingDelivery:
+        return producer.send(topic, alert.value, key=alert.key, headers=alert.headers)
+
+    watches = open_watches(
+        config.monitors,
+        connection,
+        send_alert,
+        prefix=config.redis.prefix,
+        lease_ms=int(config.worker.lease_seconds * 1000),
+    )
+    pipeline = Pipeline(watches, connection, DeadLetters(producer))
+    return Worker(config, pipeline, producer)
