@@ -126,6 +126,7 @@ def main() -> None:
     """Print one table for uniform scores and, if a file is given, one for the scores in it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--budget", type=int, default=100_000, help="windows tested a cell")
+    parser.add_argument("--run-times", type=int, nargs="+", default=RUN_TIMES, help="promises to measure")
     parser.add_argument(
         "--references", type=int, default=1000, help="references whose rate is computed a row"
     )
