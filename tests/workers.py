@@ -1,26 +1,33 @@
-"""The deployed worker as a child process of a test."""
+"""The deployed worker under test: as a child process, or in a thread where a process is not the point."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from typing_extensions import Self
 
-from monitor.history import read_verdicts
 from monitor.verdicts import Verdict
-from streams.redis_connection import RedisConnection
-from streams.redis_keys import MonitorKeys
+from tests.traffic import MonitorState
 
 T = TypeVar("T")
 
 READY_SECONDS = 60.0
 """TensorFlow takes seconds to load on a busy machine."""
+
+
+def write_config(directory: Path, config: dict[str, Any]) -> Path:
+    """Write a config and return its path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "monitor.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
 
 
 class WorkerUnderTest:
@@ -35,9 +42,7 @@ class WorkerUnderTest:
     """
 
     def __init__(self, directory: Path, config: dict[str, Any]) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self.config = directory / "monitor.yaml"
-        self.config.write_text(yaml.safe_dump(config))
+        self.config = write_config(directory, config)
         self._log = directory / "worker.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -64,44 +69,144 @@ class WorkerUnderTest:
         self.process.terminate()
         return self.process.wait(timeout)
 
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
     def close(self) -> None:
         """End it, however it stands."""
         if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def wait_for(self, what: str, found: Callable[[], T | None], seconds: float = READY_SECONDS) -> T:
         """Await something that the worker is to bring about; fails with its log when it ends or takes too long."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            result = found()
-            if result is not None and result is not False:
-                return result
+
+        def check() -> None:
             assert self.process.poll() is None, f"the worker ended:\n{self.log}"
-            time.sleep(0.05)
-        raise AssertionError(f"{what} did not happen within {seconds} s; the worker says:\n{self.log}")
+
+        try:
+            return wait_until(what, found, seconds, check, poll_seconds=0.005)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}; the worker says:\n{self.log}") from error
+
+
+class WorkerThread:
+    """A worker in a thread of the test, made as the command makes it; several may run.
+
+    Parameters
+    ----------
+    directory
+        Where its config goes.
+    config
+        Content of its config file.
+    """
+
+    def __init__(self, directory: Path, config: dict[str, Any]) -> None:
+        from monitor.assembly import open_worker
+        from monitor.config_file import load_config
+
+        self.worker = open_worker(load_config(write_config(directory, config)))
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> WorkerThread:
+        """Start it; returns itself."""
+        self._thread.start()
+        return self
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Ask it to stop, as SIGTERM does, and fail if it takes too long or has failed."""
+        self.worker.stop()
+        self._thread.join(timeout)
+        assert not self._thread.is_alive(), f"the worker did not stop within {timeout:g} s"
+        assert self.error is None, f"the worker failed: {self.error!r}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self.worker.stop()
+            self._thread.join(10.0)
+
+    def wait_for(self, what: str, found: Callable[[], T | None], seconds: float = READY_SECONDS) -> T:
+        """Await something that the worker is to bring about; fails when it ends or takes too long."""
+
+        def check() -> None:
+            assert self._thread.is_alive(), f"the worker ended: {self.error!r}"
+
+        return wait_until(what, found, seconds, check)
+
+    def _run(self) -> None:
+        try:
+            self.worker.run()
+        except BaseException as error:
+            self.error = error
+
+
+def wait_until(
+    what: str,
+    found: Callable[[], T | None],
+    seconds: float = 30.0,
+    check: Callable[[], None] = lambda: None,
+    *,
+    poll_seconds: float = 0.02,
+) -> T:
+    """Await a result that is neither None nor False; ``check`` may fail meanwhile.
+
+    Raises
+    ------
+    TimeoutError
+        If it takes too long.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        result = found()
+        if result is not None and result is not False:
+            return result
+        check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {seconds:g} s")
+        time.sleep(poll_seconds)
 
 
 def wait_for_verdicts(
-    worker: WorkerUnderTest, redis_url: str, monitor: str, count: int, segment: str = "all"
+    worker: WorkerUnderTest | WorkerThread,
+    redis_url: str,
+    monitor: str,
+    count: int,
+    segment: str = "all",
+    seconds: float = READY_SECONDS,
 ) -> list[Verdict]:
-    """Await the first ``count`` verdicts of a segment."""
-    connection = RedisConnection(redis_url)
+    """Await the first ``count`` verdicts of a segment; returns all that there are then."""
+    with MonitorState(redis_url, monitor) as state:
 
-    def enough() -> list[Verdict] | None:
-        verdicts = read_verdicts(connection, MonitorKeys("drift", monitor), segment)
-        return verdicts if len(verdicts) >= count else None
+        def enough() -> list[Verdict] | None:
+            verdicts = state.verdicts(segment)
+            return verdicts if len(verdicts) >= count else None
 
-    try:
-        return worker.wait_for(f"verdict {count}", enough)
-    finally:
-        connection.close()
+        return worker.wait_for(f"verdict {count}", enough, seconds)
 
 
 def monitor_config(
     bootstrap: str, redis_url: str, bundle: Path, topics: dict[str, str], **monitor: Any
 ) -> dict[str, Any]:
-    """Config with one monitor; ``topics`` names ``events``, ``alerts`` and ``rejected``."""
+    """Config with one monitor; ``topics`` names ``events``, ``alerts`` and ``rejected``.
+
+    ``kafka``, ``redis`` and ``worker`` among the further arguments go to those sections, all others to the
+    monitor.
+    """
+    sections = {name: monitor.pop(name, {}) for name in ("kafka", "redis", "worker")}
     defaults: dict[str, Any] = {
         "name": "m",
         "input": {"topic": topics["events"], **monitor.pop("input", {})},
@@ -111,12 +216,8 @@ def monitor_config(
         "dead_letters": {"topic": topics["rejected"]},
     }
     return {
-        "kafka": {"bootstrap.servers": bootstrap, "group.id": topics["events"]},
-        "redis": {"url": redis_url},
+        "kafka": {"bootstrap.servers": bootstrap, "group.id": topics["events"], **sections["kafka"]},
+        "redis": {"url": redis_url, **sections["redis"]},
+        "worker": sections["worker"],
         "monitors": [{**defaults, **monitor}],
     }
-
-
-def json_line(text: str) -> Any:
-    """The last line of some output, as JSON."""
-    return json.loads(text.strip().splitlines()[-1])
