@@ -26,7 +26,7 @@ def test_share_of_new_alarms_is_what_streams_show(alternative: str, hop: int, qu
         alarms += drifted[quiet:].sum()
         new += (drifted[quiet:] & ~before).sum()
     share = new_alarm_share(n, m, hop, quiet, statistic, alternative == "two-sided")
-    # Three standard errors of 4,000 simulated alarms, and as much for the streams.
+    # Three standard errors of the simulation, and more for the streams, whose alarms come in clusters.
     assert share == pytest.approx(new / alarms, abs=0.04)
 
 
