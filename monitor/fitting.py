@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,8 +174,13 @@ def check_output(output: Path, overwrite: bool) -> None:
     Raises
     ------
     SetupError
-        If there is something at ``output`` that may not be replaced.
+        If there is something at ``output`` that may not be replaced, or nothing may be written there.
     """
+    parent = next(path for path in output.absolute().parents if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise SetupError(
+            f"The bundle cannot be written to {output}: {parent} is not a directory to write in."
+        )
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / MANIFEST_NAME).is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.errors import KafkaError
+
+log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 10.0
 """How long the broker has to answer one question."""
@@ -42,6 +45,7 @@ class AlertSubscription:
                 **properties,
                 "group.id": f"drift-monitor-alerts-{uuid.uuid4()}",
                 "enable.auto.commit": False,
+                "logger": log,
             }
         )
         try:

@@ -225,6 +225,16 @@ def test_a_directory_that_is_no_bundle_is_never_replaced(files):
     assert (files / "photos" / "cat.jpg").exists()
 
 
+def test_an_output_that_cannot_be_written_is_told_before_the_training(files):
+    given = ["--teacher", "teacher.keras", "--data", "X.npy", "--epochs", 1]
+    result = run("fit", *given, "-o", "X.npy/bundle")
+    assert result.exit_code == 2
+    expected = (
+        f"The bundle cannot be written to X.npy/bundle: {files / 'X.npy'} is not a directory to write in."
+    )
+    assert complaints(result) == [expected]
+
+
 def test_build_gives_a_bundle_another_reference(files):
     write_bundle(files / "bundle")
     before = load_bundle(files / "bundle")

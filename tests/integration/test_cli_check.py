@@ -1,0 +1,369 @@
+"""``drift-monitor check`` and the start of ``worker`` with real servers: each thing that can be wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from monitor.kafka_checks import TopicUse, check_kafka
+from tests.cli_setup import Deployment, deployment, run, write_bundle
+from tests.servers.certificates import CertificateFiles, make_certificate
+from tests.servers.kafka import KafkaBroker
+from tests.servers.kafka_jars import java_executable
+from tests.servers.ports import free_ports
+
+PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
+SECRET = "correct-horse"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "good")
+
+
+@pytest.fixture
+def running(tmp_path, kafka, topic, redis_url, bundle) -> Deployment:
+    """A deployment in which everything is right."""
+    topics = (topic("events"), topic("alerts"), topic("rejected"))
+    config = deployment(tmp_path, kafka.bootstrap, redis_url, topics=topics)
+    config.monitor["detector"] = str(bundle)
+    config.kafka["group.id"] = topics[0]
+    return config
+
+
+def findings(config: Deployment) -> tuple[int, dict[str, tuple[str, str]]]:
+    """Run ``check`` and return its exit code and, for each subject, severity and sentence."""
+    result = run("check", "-c", config.path, "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    return result.exit_code, {line["subject"]: (line["severity"], line["sentence"]) for line in lines}
+
+
+def failures(config: Deployment) -> dict[str, str]:
+    code, found = findings(config)
+    failed = {subject: sentence for subject, (severity, sentence) in found.items() if severity == "failed"}
+    assert code == (2 if failed else 0)
+    return failed
+
+
+def worker(config: Deployment) -> subprocess.CompletedProcess[str]:
+    """Run a worker that is not expected to start."""
+    command = [sys.executable, "-m", "monitor.cli.main", "worker", "-c", str(config.path)]
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_all_is_well(running):
+    code, found = findings(running)
+    assert code == 0
+    assert {severity for severity, _ in found.values()} == {"ok"}
+    topics = {f"topic {running.monitor[s]['topic']}" for s in ("input", "alerts", "dead_letters")}
+    assert {"config", "detector of churn", "Kafka", "Redis", "reference of churn", *topics} <= set(found)
+    assert found["detector of churn"][1].endswith("inputs 4, 3 classes, threshold 0.5")
+
+
+def test_the_readable_form_is_one_line_each(running):
+    result = run("check", "-c", running.path)
+    assert result.exit_code == 0
+    assert all(line.startswith("ok      ") for line in result.stdout.splitlines())
+
+
+def test_a_missing_topic_is_told_with_the_key_that_names_it(running):
+    running.monitor["alerts"]["topic"] = "nobody-made-this"
+    assert failures(running) == {
+        "topic nobody-made-this": "does not exist (monitors[0].alerts.topic); create it, or run"
+        " 'drift-monitor check --create-topics'."
+    }
+
+
+@pytest.mark.real_broker
+def test_missing_topics_are_created_on_request(running, kafka):
+    name = running.monitor["input"]["topic"] + "-new"
+    running.monitor["input"]["topic"] = name
+    created = run("check", "-c", running.path, "--create-topics")
+    assert created.exit_code == 0
+    assert f"topic {name}: created" in created.stdout
+    metadata = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(name, timeout=10)
+    assert metadata.topics[name].error is None
+    assert failures(running) == {}
+
+
+def test_checking_does_not_bring_a_missing_topic_into_being(running, kafka):
+    running.monitor["input"]["topic"] = "only-asked-about"
+    first, second = failures(running), failures(running)
+    assert first == second
+    assert "topic only-asked-about" in first
+
+
+def test_an_unreachable_broker(running):
+    running.kafka["bootstrap.servers"] = f"127.0.0.1:{free_ports(1)[0]}"
+    sentence = failures(running)["Kafka"]
+    assert sentence.startswith(f"Kafka at {running.kafka['bootstrap.servers']} cannot be reached: ")
+    assert sentence.endswith("Connection refused; check kafka.bootstrap.servers.")
+
+
+def test_a_broker_whose_name_nobody_knows(running):
+    running.kafka["bootstrap.servers"] = "no-such-host.invalid:9092"
+    sentence = failures(running)["Kafka"]
+    assert "cannot be reached: Failed to resolve 'no-such-host.invalid:9092'" in sentence
+
+
+def test_an_unreachable_redis(running):
+    running.redis["url"] = f"redis://127.0.0.1:{free_ports(1)[0]}/0"
+    sentence = failures(running)["Redis"]
+    assert sentence.startswith(f"Redis at {running.redis['url']} cannot be used right now: ")
+    assert sentence.endswith("; check redis.url.")
+
+
+def test_a_wrong_redis_password(running, new_redis):
+    server = new_redis({"requirepass": SECRET})
+    running.redis["url"] = f"redis://127.0.0.1:{server.port}/0"
+    running.redis["password"] = "wrong-guess"
+    sentence = failures(running)["Redis"]
+    assert "refused the user name or password" in sentence
+    assert sentence.endswith("check redis.url, redis.username and redis.password.")
+    assert "wrong-guess" not in sentence
+    running.redis["password"] = SECRET
+    assert failures(running) == {}
+    del running.redis["password"]
+    assert "refused the user name or password" in failures(running)["Redis"]
+
+
+def test_a_redis_database_that_is_not_there(running, redis_url):
+    running.redis["url"] = redis_url.rsplit("/", 1)[0] + "/999"
+    assert "it does not have" in failures(running)["Redis"]
+
+
+def test_a_redis_user_that_may_only_read(running, new_redis):
+    server = new_redis({"user": [f"reader on >{SECRET} ~* &* +@read +@connection"]})
+    running.redis |= {"url": f"redis://127.0.0.1:{server.port}/0", "username": "reader", "password": SECRET}
+    assert "lacks a permission" in failures(running)["Redis"]
+
+
+def test_a_redis_that_drops_keys_is_warned_about(running, new_redis):
+    server = new_redis({"maxmemory": "64mb", "maxmemory-policy": "allkeys-lru"})
+    running.redis["url"] = server.url
+    code, found = findings(running)
+    assert code == 0
+    assert found["Redis"][0] == "warning"
+    assert "allkeys-lru" in found["Redis"][1]
+    assert "noeviction" in found["Redis"][1]
+
+
+def test_the_check_leaves_no_key_behind(running, redis_client):
+    assert failures(running) == {}
+    assert redis_client.keys() == []
+
+
+def test_a_missing_bundle(running, tmp_path):
+    running.monitor["detector"] = "nowhere"
+    expected = f"There is no detector bundle at {tmp_path / 'nowhere'}; it must be a directory."
+    assert failures(running) == {"detector of churn": expected}
+
+
+def test_a_tampered_bundle(running, tmp_path):
+    write_bundle(tmp_path / "bundle")
+    reference = tmp_path / "bundle" / "reference.npy"
+    content = bytearray(reference.read_bytes())
+    content[-1] ^= 1
+    reference.write_bytes(content)
+    running.monitor["detector"] = "bundle"
+    assert "has been altered: its SHA-256 digest" in failures(running)["detector of churn"]
+
+
+def test_a_broken_bundle(running, tmp_path):
+    write_bundle(tmp_path / "bundle")
+    (tmp_path / "bundle" / "detector.json").write_text("{")
+    running.monitor["detector"] = "bundle"
+    assert "is not readable JSON" in failures(running)["detector of churn"]
+
+
+def test_a_bundle_without_reference(running, tmp_path):
+    write_bundle(tmp_path / "bundle", reference=None)
+    running.monitor["detector"] = "bundle"
+    assert "build one with 'drift-monitor reference build'" in failures(running)["detector of churn"]
+
+
+def test_a_bundle_without_the_teacher_that_is_to_be_run(running, tmp_path):
+    write_bundle(tmp_path / "bundle", with_teacher=False)
+    running.monitor |= {"detector": "bundle", "prediction": "run"}
+    assert "is to run the model (prediction: run)" in failures(running)["detector of churn"]
+
+
+def test_a_reference_that_is_small_for_its_windows_is_warned_about(running):
+    running.monitor["window"] = {"size": 100}
+    code, found = findings(running)
+    severity, sentence = found["reference of churn"]
+    assert (code, severity) == (0, "warning")
+    assert "200 scores" in sentence
+    assert "for windows of 100 it should have 1000 or more." in sentence
+
+
+def test_the_reference_in_force_is_told_apart_from_the_bundles(running, tmp_path):
+    np.save(tmp_path / "other.npy", np.linspace(0, 1, 300))
+    assert "the first worker puts it in force" in findings(running)[1]["reference of churn"][1]
+    run("reference", "push", "-c", running.path)
+    assert findings(running)[1]["reference of churn"][1].endswith("the bundle's, in force")
+    run("reference", "push", "-c", running.path, "--file", tmp_path / "other.npy", "--promote")
+    sentence = findings(running)[1]["reference of churn"][1]
+    assert "300 scores, in force; the bundle holds another one" in sentence
+
+
+def test_a_reference_altered_in_redis(running, redis_client):
+    run("reference", "push", "-c", running.path)
+    (key,) = redis_client.keys("*:reference:*")
+    redis_client.append(key, b"\0\0\0\0")
+    assert "was altered in Redis; push it again." in failures(running)["reference of churn"]
+
+
+def test_a_worker_tells_all_that_is_wrong_and_does_not_begin(running, tmp_path, new_redis, kafka):
+    write_bundle(tmp_path / "bundle")
+    (tmp_path / "bundle" / "reference.npy").write_bytes(b"")
+    server = new_redis({"requirepass": SECRET})
+    running.monitor["detector"] = "bundle"
+    running.monitor["dead_letters"]["topic"] = "nobody-made-this-either"
+    running.redis = {"url": f"redis://127.0.0.1:{server.port}/0", "password": "wrong-guess"}
+    done = worker(running)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2, done.stderr
+    assert len(lines) == 3, done.stderr
+    assert lines[0].startswith("drift-monitor: detector of churn: ")
+    assert lines[1].startswith("drift-monitor: topic nobody-made-this-either: does not exist")
+    assert lines[2].startswith("drift-monitor: Redis: ")
+    assert "wrong-guess" not in done.stderr
+    if kafka.real:
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        groups = {group.group_id for group in admin.list_consumer_groups().result().valid}
+        assert running.kafka["group.id"] not in groups
+
+
+def test_a_worker_without_a_broker_ends_with_one_sentence(running):
+    running.kafka["bootstrap.servers"] = f"127.0.0.1:{free_ports(1)[0]}"
+    done = worker(running)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("drift-monitor: Kafka: Kafka at 127.0.0.1:")
+    assert "cannot be reached" in line
+
+
+class SecuredKafka:
+    """A broker with TLS, logins and permissions: alice may do all, bob may only describe ``events``."""
+
+    def __init__(self, directory: Path) -> None:
+        java = java_executable()
+        assert java is not None
+        self.certificate: CertificateFiles = make_certificate(java, directory)
+        keystore = {
+            "type": "PKCS12",
+            "location": str(self.certificate.keystore),
+            "password": self.certificate.password,
+        }
+        self.broker = KafkaBroker(
+            security_protocol="SASL_SSL",
+            extra_properties={
+                "sasl.enabled.mechanisms": "PLAIN",
+                "listener.name.clients.plain.sasl.jaas.config": (
+                    f'{PLAIN} required user_alice="{SECRET}" user_bob="{SECRET}";'
+                ),
+                **{f"listener.name.clients.ssl.keystore.{name}": value for name, value in keystore.items()},
+                "listener.name.clients.ssl.key.password": self.certificate.password,
+                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "super.users": "User:ANONYMOUS;User:alice",
+                "auto.create.topics.enable": "false",
+            },
+        ).start()
+        admin = AdminClient({"bootstrap.servers": self.broker.internal_bootstrap})
+        admin.create_topics([NewTopic("events", 1)])["events"].result(timeout=30)
+        rule = AclBinding(
+            ResourceType.TOPIC,
+            "events",
+            ResourcePatternType.LITERAL,
+            "User:bob",
+            "*",
+            AclOperation.DESCRIBE,
+            AclPermissionType.ALLOW,
+        )
+        admin.create_acls([rule])[rule].result(timeout=30)
+
+    def check(self, **changes: str | None) -> dict[str, tuple[str, str]]:
+        """Check the topic for reading, as alice or with other properties; None leaves one out."""
+        properties = {
+            "bootstrap.servers": self.broker.bootstrap,
+            "group.id": "watchers",
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": "alice",
+            "sasl.password": SECRET,
+            "ssl.ca.location": str(self.certificate.certificate),
+        }
+        properties |= {name.replace("_", "."): value for name, value in changes.items()}
+        use = TopicUse("events", ("monitors[0].input.topic",), AclOperation.READ)
+        given = {name: value for name, value in properties.items() if value is not None}
+        found = check_kafka(given, [use], group=True)
+        return {finding.subject: (finding.severity.value, finding.sentence) for finding in found}
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory, request):
+    server = SecuredKafka(tmp_path_factory.mktemp("tls"))
+    yield server
+    server.broker.close()
+
+
+@pytest.mark.real_broker
+@pytest.mark.slow
+class TestSecuredKafka:
+    def test_who_may_do_everything_passes(self, secured):
+        assert secured.check() == {
+            "Kafka": ("ok", f"{secured.broker.bootstrap} answers"),
+            "topic events": ("ok", "1 partition, permission to read it"),
+            "group watchers": ("ok", "may be joined"),
+        }
+
+    def test_a_wrong_password(self, secured):
+        severity, sentence = secured.check(sasl_password="wrong-guess")["Kafka"]
+        assert severity == "failed"
+        assert "refused the login: SASL authentication error: Authentication failed" in sentence
+        assert "check kafka.sasl.username, kafka.sasl.password" in sentence
+        assert "wrong-guess" not in sentence
+
+    def test_a_certificate_that_cannot_be_verified(self, secured):
+        severity, sentence = secured.check(ssl_ca_location=None)["Kafka"]
+        assert severity == "failed"
+        assert sentence.startswith(f"The TLS connection to Kafka at {secured.broker.bootstrap} failed: ")
+        assert "certificate verify failed" in sentence
+
+    def test_tls_where_the_broker_speaks_none(self, secured):
+        severity, sentence = secured.check(bootstrap_servers=secured.broker.internal_bootstrap)["Kafka"]
+        assert severity == "failed"
+        assert "connecting to a PLAINTEXT broker listener?" in sentence
+
+    def test_no_tls_where_the_broker_expects_it(self, secured):
+        severity, sentence = secured.check(security_protocol="PLAINTEXT")["Kafka"]
+        assert severity == "failed"
+        assert "it may expect TLS or a login, which kafka.security.protocol would say." in sentence
+
+    def test_permissions_that_are_missing(self, secured):
+        found = secured.check(sasl_username="bob")
+        assert found["topic events"] == (
+            "failed",
+            "this user lacks the permission to read it (monitors[0].input.topic); grant READ on the topic.",
+        )
+        assert found["group watchers"] == (
+            "failed",
+            "this user lacks the permission to join it (kafka.group.id); grant READ on the group.",
+        )
