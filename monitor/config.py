@@ -161,11 +161,21 @@ class AlertsConfig(Section):
     topic: TopicName
     """Topic that alerts are published to, as CloudEvents."""
     raise_after: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Drifted windows in a row before `detected` is published."""
+    """Drifted windows before `detected` is published: in a row, or among the last `raise_within`."""
+    raise_within: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Number of latest windows among which `raise_after` must have drifted; `raise_after` if not given."""
     resolve_after: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Clean windows in a row before `resolved` is published."""
     remind_after_seconds: PositiveSeconds | None = None
     """Seconds of lasting drift after which the alert is repeated; never when not given."""
+    cooldown_seconds: PositiveSeconds | None = None
+    """Seconds after `resolved` in which nothing new is raised; drift that outlasts them is raised then."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.raise_within is not None and self.raise_within < self.raise_after:
+            raise SectionError((("raise_within",), f"must be at least 'raise_after', {self.raise_after}"))
+        return self
 
 
 class DeadLettersConfig(Section):

@@ -21,10 +21,11 @@ def window_policy(config: MonitorConfig) -> WindowPolicy:
 def alert_policy(config: MonitorConfig) -> AlertPolicy:
     """Translate a monitor's ``alerts`` section."""
     alerts = config.alerts
-    remind = alerts.remind_after_seconds
+    remind, cooldown = alerts.remind_after_seconds, alerts.cooldown_seconds
     return AlertPolicy(
         raise_after=alerts.raise_after,
-        raise_within=alerts.raise_after,
+        raise_within=alerts.raise_within or alerts.raise_after,
         resolve_after=alerts.resolve_after,
         remind_after_ms=None if remind is None else int(remind * 1000),
+        cooldown_ms=0 if cooldown is None else int(cooldown * 1000),
     )

@@ -128,6 +128,11 @@ def test_the_documented_example_loads(load: Callable[..., Config], tmp_path: Pat
             "9: monitors[0].test.alternative must be 'higher', 'lower' or 'two-sided'; did you mean",
         ),
         ("raise_after: 2", "raise_after: 0", "10: monitors[0].alerts.raise_after must be at least 1"),
+        (
+            "raise_after: 2",
+            "raise_after: 2, raise_within: 1",
+            "10: monitors[0].alerts.raise_within must be at least 'raise_after', 2",
+        ),
         ("topic: drift-alerts", "topic: a/b", "10: monitors[0].alerts.topic must be a Kafka topic"),
         (
             "topic: drift-alerts",
