@@ -55,8 +55,9 @@ def test_every_subcommand_explains_itself_with_an_example(words, flag):
 @pytest.mark.parametrize("words", [words for words in subcommands() if words != ("demo",)], ids=" ".join)
 def test_help_ends_with_commands_to_copy(words):
     result = run(*words, "--help")
-    examples = re.split(r"^Examples?:$", result.stdout, flags=re.MULTILINE)[1].split("\n")
-    commands = [line.strip() for line in examples if line.strip()]
+    examples = re.split(r"^Examples?:$", result.stdout, flags=re.MULTILINE)[1]
+    # A long command may go on in the next line, as in a shell.
+    commands = [line.strip() for line in examples.replace("\\\n", " ").split("\n") if line.strip()]
     assert commands
     assert all(command.startswith("drift-monitor " + words[0]) for command in commands)
 
