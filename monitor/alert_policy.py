@@ -6,9 +6,10 @@ The states and their delays are those of alert rules in Prometheus: ``raise_afte
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 
 class DriftState(str, Enum):
@@ -88,18 +89,15 @@ class AlertState:
     alerted_ms: int = 0
     quiet_until_ms: int = 0
 
-    def encode(self) -> bytes:
-        """Return the state as compact JSON."""
+    def to_json(self) -> list[Any]:
+        """Return the state as JSON-ready data."""
         recent = "".join("x" if drifted else "." for drifted in self.recent)
-        return json.dumps(
-            [self.state.value, self.since_ms, recent, self.alerted_ms, self.quiet_until_ms],
-            separators=(",", ":"),
-        ).encode()
+        return [self.state.value, self.since_ms, recent, self.alerted_ms, self.quiet_until_ms]
 
     @classmethod
-    def decode(cls, raw: bytes) -> AlertState:
-        """Read what ``encode`` wrote."""
-        state, since_ms, recent, alerted_ms, quiet_until_ms = json.loads(raw)
+    def from_json(cls, data: Sequence[Any]) -> AlertState:
+        """Read what ``to_json`` returned."""
+        state, since_ms, recent, alerted_ms, quiet_until_ms = data
         return cls(
             DriftState(state), since_ms, tuple(mark == "x" for mark in recent), alerted_ms, quiet_until_ms
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from monitor.alerts import Alert
 from monitor.config import Config
-from monitor.kafka_properties import for_producer
+from monitor.kafka_properties import for_consumer, for_producer
 from monitor.pipeline import Pipeline
+from monitor.state_topic import StateTopic
 from monitor.watch import open_watches
 from monitor.worker import Worker
 from streams.dead_letters import DeadLetters
@@ -34,10 +35,14 @@ def open_worker(config: Config) -> Worker:
     def send_alert(topic: str, alert: Alert) -> PendingDelivery:
         return producer.send(topic, alert.value, key=alert.key, headers=alert.headers)
 
+    state = None
+    if config.state is not None:
+        state = StateTopic(config.state.topic, producer, for_consumer(config.kafka.properties))
     watches = open_watches(
         config.monitors,
         connection,
         send_alert,
+        state=state,
         prefix=config.redis.prefix,
         lease_ms=int(config.worker.lease_seconds * 1000),
     )

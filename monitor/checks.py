@@ -122,7 +122,9 @@ def short_version(version: str) -> str:
 
 def _watch(config: Config, monitor: MonitorConfig, bundle: Bundle, connection: RedisConnection) -> Watch:
     lease_ms = int(config.worker.lease_seconds * 1000)
-    return Watch(monitor, bundle, connection, _send_nothing, prefix=config.redis.prefix, lease_ms=lease_ms)
+    return Watch(
+        monitor, bundle, connection, _send_nothing, state=None, prefix=config.redis.prefix, lease_ms=lease_ms
+    )
 
 
 def _send_nothing(topic: str, alert: Alert) -> NoReturn:

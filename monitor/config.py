@@ -208,6 +208,13 @@ class MonitorConfig(Section):
     """Where rejected events go."""
 
 
+class StateConfig(Section):
+    """Where it is written down how every segment stands, so that the loss of Redis loses nothing."""
+
+    topic: TopicName
+    """Compacted topic (`cleanup.policy: compact`) for one small record a segment."""
+
+
 class Config(Section):
     """What drift-monitor watches and how."""
 
@@ -217,12 +224,17 @@ class Config(Section):
     """Connection to Redis."""
     worker: WorkerConfig = WorkerConfig()
     """How the worker goes about its work."""
+    state: StateConfig | None = None
+    """What windows are rebuilt from, with all their verdicts and alerts, when Redis has lost its data."""
     monitors: Annotated[tuple[MonitorConfig, ...], Field(strict=False, min_length=1)]
     """What is watched; at least one."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if faults := [*_repeated_names(self.monitors), *_crossed_topics(self.monitors)]:
+        faults = [*_repeated_names(self.monitors), *_crossed_topics(self.monitors)]
+        if self.state is not None and self.state.topic in _monitor_topics(self.monitors):
+            faults.append((("state", "topic"), "is a monitor's topic already; name another topic"))
+        if faults:
             raise SectionError(*faults)
         return self
 
@@ -233,6 +245,12 @@ def _repeated_names(monitors: tuple[MonitorConfig, ...]) -> Iterator[tuple[KeyPa
         if first.setdefault(monitor.name, index) != index:
             path = ("monitors", index, "name")
             yield path, f"is the name of monitors[{first[monitor.name]}] already; each needs its own"
+
+
+def _monitor_topics(monitors: tuple[MonitorConfig, ...]) -> set[str]:
+    return {
+        part.topic for monitor in monitors for part in (monitor.input, monitor.alerts, monitor.dead_letters)
+    }
 
 
 def _crossed_topics(monitors: tuple[MonitorConfig, ...]) -> Iterator[tuple[KeyPath, str]]:

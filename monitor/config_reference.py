@@ -82,7 +82,8 @@ def _section(path: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _inner_model(annotation: Any) -> type[BaseModel] | None:
-    candidate = get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
+    optional = get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
+    candidate = get_args(annotation)[0] if optional or get_origin(annotation) is tuple else annotation
     return candidate if isinstance(candidate, type) and issubclass(candidate, BaseModel) else None
 
 

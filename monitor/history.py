@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monitor.alert_policy import AlertState
-from monitor.ledger import decode_stored
+from monitor.standing import Standing
 from monitor.verdicts import Verdict
 from streams.redis_connection import RedisConnection
 from streams.redis_keys import MonitorKeys
@@ -24,4 +24,4 @@ def read_alert_states(connection: RedisConnection, keys: MonitorKeys) -> dict[st
     """Return the alert state of every segment that has a verdict."""
     with connection.client() as client:
         stored: Any = client.hgetall(keys.alerts)
-    return {segment.decode(): decode_stored(raw)[1] for segment, raw in stored.items()}
+    return {segment.decode(): Standing.decode(raw).alert for segment, raw in stored.items()}

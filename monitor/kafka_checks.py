@@ -37,11 +37,14 @@ class TopicUse:
         Places in the config that name it.
     operation
         What the worker does to it: READ or WRITE.
+    compacted
+        Whether only the latest record of each key is to be kept.
     """
 
     topic: str
     keys: tuple[str, ...]
     operation: AclOperation
+    compacted: bool = False
 
     @property
     def subject(self) -> str:
@@ -55,13 +58,19 @@ class TopicUse:
 
 
 def topic_uses(config: Config) -> list[TopicUse]:
-    """List the topics of a config: inputs, alerts and dead letters, each once."""
+    """List the topics of a config: inputs, alerts, dead letters and the state topic, each once."""
     keys: dict[tuple[str, AclOperation], list[str]] = {}
     for index, monitor in enumerate(config.monitors):
         for section, operation in _SECTIONS.items():
             topic: str = getattr(monitor, section).topic
             keys.setdefault((topic, operation), []).append(f"monitors[{index}].{section}.topic")
-    return [TopicUse(topic, tuple(names), operation) for (topic, operation), names in keys.items()]
+    uses = [TopicUse(topic, tuple(names), operation) for (topic, operation), names in keys.items()]
+    if config.state is not None:
+        where = ("state.topic",)
+        uses += [
+            TopicUse(config.state.topic, where, o, True) for o in (AclOperation.WRITE, AclOperation.READ)
+        ]
+    return uses
 
 
 def input_use(config: Config, monitor: MonitorConfig, operation: AclOperation) -> TopicUse:
@@ -213,7 +222,10 @@ class _Cluster:
         return ok(use.subject, f"{found}, permission to {verb} it")
 
     def _create(self, use: TopicUse) -> Finding:
-        created = self._admin.create_topics([NewTopic(use.topic)], request_timeout=ANSWER_SECONDS)
+        created = self._admin.create_topics(
+            [NewTopic(use.topic, config={"cleanup.policy": "compact"} if use.compacted else {})],
+            request_timeout=ANSWER_SECONDS,
+        )
         try:
             created[use.topic].result()
         except KafkaException as error:

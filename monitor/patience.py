@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from streams.consumer import KafkaUnavailableError
+from streams.errors import KafkaUnavailableError
 from streams.redis_connection import RedisUnavailableError
 
 log = logging.getLogger(__name__)

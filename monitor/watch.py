@@ -17,15 +17,17 @@ from monitor.alert_policy import AlertKind, AlertState
 from monitor.alerts import Alert, AlertSource, build_alert
 from monitor.config import MonitorConfig
 from monitor.errors import ConfigError
-from monitor.ledger import Delivery, Ledger
+from monitor.ledger import Delivered, Delivery, Ledger
 from monitor.policies import alert_policy, window_policy
 from monitor.promises import threshold_rule
+from monitor.standing import Standing
+from monitor.state_topic import StateTopic
 from monitor.verdicts import JudgedWindow, judge
 from streams.events import EventBatch, EventSchema
 from streams.redis_connection import RedisConnection
 from streams.redis_keys import MonitorKeys
 from streams.reference_store import ReferenceStore
-from streams.window_store import WindowStore
+from streams.window_store import Foundation, WindowStore
 from streams.windows import ClosedWindow
 
 SendAlert: TypeAlias = Callable[[str, Alert], Delivery]
@@ -48,6 +50,8 @@ class Watch:
         Where Redis is.
     send_alert
         Sends alerts.
+    state
+        Where standings are kept beside Redis; None for nowhere.
     prefix
         What Redis keys start with.
     lease_ms
@@ -61,17 +65,19 @@ class Watch:
         connection: RedisConnection,
         send_alert: SendAlert,
         *,
+        state: StateTopic | None,
         prefix: str,
         lease_ms: int,
     ) -> None:
         self.config = config
         self.detector = _distillation(config, bundle)
-        self._bundled_reference = _reference(config, bundle)
+        self._reference_scores = _reference(config, bundle)
         self._send_alert = send_alert
+        self._state = state
         keys = MonitorKeys(prefix, config.name)
         self.references = ReferenceStore(connection, keys)
         self.store = WindowStore(connection, keys, window_policy(config), lease_ms=lease_ms)
-        self.ledger = Ledger(alert_policy(config), self._publish)
+        self.ledger = Ledger(alert_policy(config), self._publish, self._announce)
         self._reference = ""
         self._test: WindowTest
         self._source: AlertSource
@@ -91,8 +97,8 @@ class Watch:
     def attach(self) -> None:
         """Learn from Redis how far this monitor has counted and which reference is in force."""
         self.ledger.forget()
-        self.use_reference(self.references.adopt(self._bundled_reference))
-        self.store.attach()
+        self.use_reference(self.references.adopt(self._reference_scores))
+        self.store.attach(self._recall)
 
     def use_reference(self, version: str | None) -> None:
         """Test against another stored reference from now on, if it is another one."""
@@ -111,6 +117,7 @@ class Watch:
             score_threshold=self.detector.threshold,
         )
         self._reference = version
+        self._reference_scores = scores
 
     def score(self, events: EventBatch) -> npt.NDArray[np.float32]:
         """Score all instances in one compiled call; float32, shape (n,)."""
@@ -142,6 +149,14 @@ class Watch:
             )
         )
 
+    def _announce(self, segment: str, standing: Standing) -> Delivery:
+        return (
+            Delivered() if self._state is None else self._state.announce(self.config.name, segment, standing)
+        )
+
+    def _recall(self) -> Mapping[str, Foundation]:
+        return {} if self._state is None else self._state.recall(self.config.name)
+
     def _publish(self, judged: JudgedWindow, kind: AlertKind, state: AlertState) -> Delivery:
         alert = build_alert(self._source, judged, kind, state.state, state.since_ms, judged.verdict.tested_ms)
         return self._send_alert(self.config.alerts.topic, alert)
@@ -152,6 +167,7 @@ def open_watches(
     connection: RedisConnection,
     send_alert: SendAlert,
     *,
+    state: StateTopic | None,
     prefix: str,
     lease_ms: int,
 ) -> list[Watch]:
@@ -171,7 +187,9 @@ def open_watches(
         bundle = bundles.get(wanted)
         if bundle is None:
             bundle = bundles[wanted] = load_bundle(config.detector, with_model=wanted[1])
-        watches.append(Watch(config, bundle, connection, send_alert, prefix=prefix, lease_ms=lease_ms))
+        watches.append(
+            Watch(config, bundle, connection, send_alert, state=state, prefix=prefix, lease_ms=lease_ms)
+        )
     return watches
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -73,7 +72,7 @@ def append_call(
             args += [
                 closing.sequence,
                 _packed(payload, closing.rows),
-                json.dumps(closing.pane.to_json(), separators=(",", ":")),
+                closing.encode(),
                 closing.kept * SCORE_DTYPE.itemsize,
             ]
         args.append(_packed(payload, filling.rest))
@@ -89,8 +88,8 @@ def _packed(payload: bytes, rows: slice) -> bytes:
 
 def _new_dependencies(before: OpenWindow, filling: Filling) -> list[tuple[int, int, int]]:
     """List (sequence, partition, first offset) for all that windows hold now and did not hold before."""
-    known = first_offsets(before)
+    known = first_offsets(before.panes)
     held = [(closing.sequence, closing.pane.offsets) for closing in filling.closings]
     found = [(sequence, p, first) for sequence, offsets in held for p, (first, _) in offsets.items()]
-    found += [(filling.window.sequence, p, first) for p, first in first_offsets(filling.window).items()]
+    found += [(filling.window.sequence, p, first) for p, first in first_offsets(filling.window.panes).items()]
     return [entry for entry in found if entry[0] != before.sequence or entry[1] not in known]

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
 from streams.commits import Mark
-from streams.errors import KafkaError
+from streams.errors import KafkaError, KafkaUnavailableError
 from streams.records import Message, RecordBatch
 
 log = logging.getLogger(__name__)
@@ -21,10 +21,6 @@ class Partition(NamedTuple):
 
     topic: str
     number: int
-
-
-class KafkaUnavailableError(KafkaError):
-    """The broker cannot answer right now; the same call may succeed later."""
 
 
 OWNED_PROPERTIES: Mapping[str, Any] = {

@@ -15,6 +15,10 @@ class KafkaError(StreamError):
     """The broker refused something or could not be reached."""
 
 
+class KafkaUnavailableError(KafkaError):
+    """The broker cannot answer right now; the same call may succeed later."""
+
+
 class RedisError(StreamError):
     """Redis refused something or could not be reached."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Producer
 
-from streams.errors import KafkaError
+from streams.errors import KafkaError, KafkaUnavailableError
 from streams.records import Headers
 
 log = logging.getLogger(__name__)
@@ -117,12 +117,14 @@ class DeliveryConfirmedProducer:
         Raises
         ------
         KafkaError
-            If a record cannot be delivered, or some are not delivered in time.
+            If a record cannot be delivered.
+        KafkaUnavailableError
+            If some are not delivered in time.
         """
         self._producer.flush(timeout_seconds)
         self.poll()
         if self._undelivered:
-            raise KafkaError(
+            raise KafkaUnavailableError(
                 f"Kafka has not acknowledged {self._undelivered} records within {timeout_seconds:g} seconds."
             )
 

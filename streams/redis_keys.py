@@ -38,6 +38,11 @@ class MonitorKeys:
         return self._key("open")
 
     @property
+    def frontiers(self) -> str:
+        """Hash: by segment, before which offsets all was settled when a loss of data was repaired."""
+        return self._key("frontiers")
+
+    @property
     def closed(self) -> str:
         """Hash: closed windows that await their verdict."""
         return self._key("closed")

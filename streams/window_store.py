@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,13 @@ from streams.windows import (
     SCORE_DTYPE,
     ClosedWindow,
     OpenWindow,
-    Pane,
     ScoredRows,
     WindowPolicy,
     close_aged,
     fill,
 )
 
+FOUND = load_script("found")
 SETTLE = load_script("settle")
 CLAIM = load_script("claim")
 
@@ -67,6 +68,25 @@ class Appended:
 
 
 @dataclass(frozen=True)
+class Foundation:
+    """What is known of a segment from elsewhere when Redis holds nothing.
+
+    Attributes
+    ----------
+    sequence
+        Number of its last settled window.
+    standing
+        Where it stood after that window, as ``Settlement.standing`` was.
+    frontier
+        First offset, by partition, that windows after it may hold.
+    """
+
+    sequence: int
+    standing: bytes
+    frontier: Mapping[int, int]
+
+
+@dataclass(frozen=True)
 class Settlement:
     """Verdicts of one segment, in window order, to be settled together.
 
@@ -76,8 +96,9 @@ class Settlement:
         The segment.
     after
         Sequence of the last window settled before these; 0 when there is none.
-    state
-        Alert state after these verdicts, as the caller encodes it.
+    standing
+        Where the segment stands after these verdicts, as the caller encodes it: begins with the sequence of
+        the last of them and a space.
     windows
         The windows.
     verdicts
@@ -86,7 +107,7 @@ class Settlement:
 
     segment: str
     after: int
-    state: bytes
+    standing: bytes
     windows: Sequence[ClosedWindow]
     verdicts: Sequence[bytes]
 
@@ -130,6 +151,13 @@ class Batch:
     _planned: Planned = field(default_factory=dict, repr=False)
     _partitions: list[int] = field(default_factory=list, repr=False)
 
+    def leave_out(self, rows: npt.NDArray[np.bool_]) -> None:
+        """Drop the rows that a mask names."""
+        if rows.any():
+            if self.segments is not None:
+                self.segments = list(compress(self.segments, ~rows))
+            self.rows = self.rows.take(~rows)
+
 
 class WindowStore:
     """The windows of one monitor in Redis.
@@ -165,17 +193,36 @@ class WindowStore:
         self._epoch = b""
         self._progress: dict[int, int] = {}
         self._open: dict[str, OpenWindow] = {}
+        self._frontiers: dict[str, dict[int, int]] = {}
 
-    def attach(self) -> None:
-        """Learn how far the monitor has counted; forget all that was known before."""
-        with self._redis.client() as client:
-            pipe = client.pipeline()
-            pipe.hsetnx(self.keys.progress, "epoch", secrets.token_hex(8))
-            pipe.hgetall(self.keys.progress)
-            stored: dict[bytes, bytes] = dict(pipe.execute()[1])
+    def attach(self, recall: Callable[[], Mapping[str, Foundation]] = dict) -> None:
+        """Learn how far the monitor has counted; forget all that was known before.
+
+        Parameters
+        ----------
+        recall
+            Called when Redis holds nothing of the monitor: returns what is known of its segments otherwise.
+        """
+        stored = self._read_progress()
+        if b"epoch" not in stored:
+            args: list[str | bytes | int] = [secrets.token_hex(8)]
+            for segment, known in recall().items():
+                frontier = json.dumps(
+                    {str(partition): offset for partition, offset in known.frontier.items()}
+                )
+                args += [segment, OpenWindow(known.sequence + 1).encode(), known.standing, frontier]
+            keys = [self.keys.progress, self.keys.open, self.keys.alerts, self.keys.frontiers]
+            self._redis.run([ScriptCall(FOUND, keys, args)])
+            stored = self._read_progress()
         self._epoch = stored.pop(b"epoch")
         self._progress = {int(partition): int(offset) for partition, offset in stored.items()}
         self._open.clear()
+        with self._redis.client() as client:
+            frontiers: dict[Any, Any] = client.hgetall(self.keys.frontiers)
+        self._frontiers = {
+            segment.decode(): {int(partition): offset for partition, offset in json.loads(raw).items()}
+            for segment, raw in frontiers.items()
+        }
 
     def counted(self, partition: int) -> int | None:
         """Read the next offset of a partition that is not counted; None when nothing of it was counted.
@@ -204,14 +251,25 @@ class WindowStore:
         counted: npt.NDArray[np.bool_] = rows.offsets < limits[np.minimum(rows.partitions, len(limits) - 1)]
         return counted
 
+    def settled_before(self, batch: Batch) -> npt.NDArray[np.bool_]:
+        """Tell which rows belong to windows that were settled before Redis lost its data, as a mask."""
+        segments = batch.segments or [batch.default_segment] * len(batch.rows.offsets)
+        nowhere: dict[int, int] = {}
+        return np.array(
+            [
+                offset < self._frontiers.get(segment, nowhere).get(partition, 0)
+                for segment, partition, offset in zip(
+                    segments, batch.rows.partitions.tolist(), batch.rows.offsets.tolist(), strict=True
+                )
+            ],
+            dtype=np.bool_,
+        )
+
     def append_call(self, batch: Batch) -> ScriptCall | None:
         """Work out what a batch does and return the call that does it; None when all of it is counted."""
-        counted = self.already_counted(batch.rows)
-        if counted.any():
-            kept = ~counted
-            if batch.segments is not None:
-                batch.segments = [s for s, keep in zip(batch.segments, kept, strict=True) if keep]
-            batch.rows = batch.rows.take(kept)
+        batch.leave_out(self.already_counted(batch.rows))
+        if self._frontiers:
+            batch.leave_out(self.settled_before(batch))
         batch._partitions = [p for p, o in batch.next_offsets.items() if o > self._progress.get(p, -1)]
         if not batch._partitions:
             return None
@@ -263,8 +321,7 @@ class WindowStore:
         partitions = _partitions(settlements)
         args: list[str | bytes | int] = [self._epoch, self._history, len(partitions), len(settlements)]
         for settlement in settlements:
-            last = settlement.windows[-1].sequence
-            args += [settlement.segment, settlement.after or "", b"%d " % last + settlement.state]
+            args += [settlement.segment, settlement.after or "", settlement.standing]
             args.append(len(settlement.windows))
             for window, verdict in zip(settlement.windows, settlement.verdicts, strict=True):
                 args += [window.sequence, verdict]
@@ -319,6 +376,11 @@ class WindowStore:
             states: list[Any] = client.hmget(self.keys.alerts, list(segments))
         return dict(zip(segments, states, strict=True))
 
+    def _read_progress(self) -> dict[bytes, bytes]:
+        with self._redis.client() as client:
+            stored: dict[Any, Any] = client.hgetall(self.keys.progress)
+        return stored
+
     def _call(
         self,
         partitions: Sequence[int],
@@ -350,7 +412,7 @@ class WindowStore:
                 closing_segments.append(segment)
             for closing in filling.closings:
                 packed = np.frombuffer(scores[len(closed)], SCORE_DTYPE)
-                closed.append(ClosedWindow(segment, closing.sequence, closing.pane, packed))
+                closed.append(ClosedWindow(segment, closing.sequence, closing.pane, closing.frontier, packed))
         return Appended(
             closed=closed,
             alert_states={s: state or None for s, state in zip(closing_segments, states, strict=True)},
@@ -401,8 +463,7 @@ def _closed_window(segment: str, sequence: int, stored: bytes) -> ClosedWindow:
     description, newline, scores = stored.partition(b"\n")
     if not newline:
         raise StateError(f"Window {sequence} of segment {segment!r} has no content in Redis.")
-    pane = Pane.from_json(json.loads(description))
-    return ClosedWindow(segment, sequence, pane, np.frombuffer(scores, SCORE_DTYPE))
+    return ClosedWindow.decode(segment, sequence, description, scores)
 
 
 def _by_segment(batch: Batch) -> Iterator[tuple[str, ScoredRows]]:

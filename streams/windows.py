@@ -196,6 +196,8 @@ class ClosedWindow:
         Number of the window in its segment, from 1.
     pane
         What is known of its scores.
+    frontier
+        For each of its partitions, the first offset that windows after it may hold.
     scores
         The scores, float32, shape (pane.count,).
     """
@@ -203,7 +205,24 @@ class ClosedWindow:
     segment: str
     sequence: int
     pane: Pane
+    frontier: Mapping[int, int]
     scores: npt.NDArray[np.float32] = field(repr=False)
+
+    @classmethod
+    def decode(cls, segment: str, sequence: int, description: bytes, scores: bytes) -> ClosedWindow:
+        """Read a window as it is kept in Redis.
+
+        Raises
+        ------
+        StateError
+            If it cannot have been written by ``Closing.encode``.
+        """
+        try:
+            pane, frontier = json.loads(description)
+            frontier = {int(partition): offset for partition, offset in frontier.items()}
+            return cls(segment, sequence, Pane.from_json(pane), frontier, np.frombuffer(scores, SCORE_DTYPE))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StateError(f"A closed window in Redis cannot be read: {description[:80]!r}.") from error
 
 
 class ScoredRows(NamedTuple):
@@ -241,6 +260,12 @@ class Closing(NamedTuple):
     rows: slice
     pane: Pane
     kept: int
+    frontier: Mapping[int, int]
+
+    def encode(self) -> bytes:
+        """Return the description kept in Redis beside the scores."""
+        frontier = {str(partition): offset for partition, offset in self.frontier.items()}
+        return json.dumps([self.pane.to_json(), frontier], separators=(",", ":")).encode()
 
 
 class Filling(NamedTuple):
@@ -270,17 +295,14 @@ def fill(window: OpenWindow, rows: ScoredRows, policy: WindowPolicy, now_ms: int
         start = stop
         opened_ms = opened_ms or now_ms
         if len(panes) * policy.hop == policy.size and pane.count == policy.hop:
-            closings.append(
-                Closing(
-                    sequence,
-                    slice(taken_from, stop),
-                    Pane.merged(panes, policy.examples),
-                    policy.size - policy.hop,
-                )
-            )
+            closed = Pane.merged(panes, policy.examples)
             del panes[0]
+            kept = policy.size - policy.hop
+            closings.append(
+                Closing(sequence, slice(taken_from, stop), closed, kept, _frontier(closed, panes))
+            )
             sequence += 1
-            kept, opened_ms, taken_from = policy.size - policy.hop, 0, stop
+            opened_ms, taken_from = 0, stop
     return Filling(
         tuple(closings), slice(taken_from, total), OpenWindow(sequence, tuple(panes), kept, opened_ms)
     )
@@ -292,7 +314,8 @@ def close_aged(window: OpenWindow, policy: WindowPolicy, now_ms: int) -> Filling
         return None
     if now_ms - window.opened_ms < policy.max_age_ms:
         return None
-    closing = Closing(window.sequence, slice(0, 0), Pane.merged(window.panes, policy.examples), 0)
+    closed = Pane.merged(window.panes, policy.examples)
+    closing = Closing(window.sequence, slice(0, 0), closed, 0, _frontier(closed, ()))
     return Filling((closing,), slice(0, 0), OpenWindow(window.sequence + 1))
 
 
@@ -326,10 +349,15 @@ def _highest(rows: ScoredRows, start: int, stop: int, examples: int) -> tuple[Ex
     )
 
 
-def first_offsets(window: OpenWindow) -> dict[int, int]:
-    """First offset by partition that an open window depends on."""
+def first_offsets(panes: Sequence[Pane]) -> dict[int, int]:
+    """First offset by partition that panes hold."""
     found: dict[int, int] = {}
-    for pane in window.panes:
+    for pane in panes:
         for partition, (first, _) in pane.offsets.items():
             found.setdefault(partition, first)
     return found
+
+
+def _frontier(closed: Pane, kept: Sequence[Pane]) -> dict[int, int]:
+    after = {partition: last + 1 for partition, (_, last) in closed.offsets.items()}
+    return {**after, **first_offsets(kept)}

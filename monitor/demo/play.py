@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from streams.encoding import encode_json
 
 from detectors import save_detector
 from monitor.demo.digits import Images, Traffic, prepare
@@ -22,6 +21,7 @@ from monitor.history import read_verdicts
 from monitor.subscription import AlertSubscription
 from monitor.verdicts import Verdict
 from monitor.watch import WHOLE_STREAM
+from streams.encoding import encode_json
 from streams.producer import DeliveryConfirmedProducer
 from streams.redis_connection import RedisConnection
 from streams.redis_keys import MonitorKeys

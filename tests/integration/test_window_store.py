@@ -220,7 +220,7 @@ class TestSettle:
         store = new_store(history=2)
         closed = append(store, rows(0, 34)).closed
 
-        settled = settle(store, Settlement("all", 0, b"[]", closed, [b"v1", b"v2", b"v3"]))
+        settled = settle(store, Settlement("all", 0, b"3 []", closed, [b"v1", b"v2", b"v3"]))
 
         assert redis_client.hgetall(KEYS.closed) == {}
         assert redis_client.lrange(KEYS.verdicts("all"), 0, -1) == [b"v3", b"v2"]
@@ -253,7 +253,7 @@ class TestSettle:
     def test_second_settlement_of_the_same_window_is_refused(self, new_store):
         store = new_store()
         closed = append(store, rows(0, 9)).closed
-        settlement = Settlement("all", 0, b"[1]", closed, [b"v"])
+        settlement = Settlement("all", 0, b"1 [1]", closed, [b"v"])
         settle(store, settlement)
 
         assert settle(new_store(), settlement).refused == {"all": b"1 [1]"}
@@ -262,14 +262,14 @@ class TestSettle:
         store = new_store()
         closed = append(store, rows(0, 19)).closed
 
-        assert settle(store, Settlement("all", 1, b"[]", closed[1:], [b"v2"])).refused == {"all": None}
+        assert settle(store, Settlement("all", 1, b"2 []", closed[1:], [b"v2"])).refused == {"all": None}
 
     def test_low_watermark_is_the_oldest_unsettled_window(self, new_store):
         store = new_store()
         appended = append(store, rows(0, 24))
 
         assert appended.depends_on == {0: 0}
-        settle(store, Settlement("all", 0, b"[]", appended.closed[:1], [b"v"]))
+        settle(store, Settlement("all", 0, b"1 []", appended.closed[:1], [b"v"]))
         assert append(store, rows(25, 26)).depends_on == {0: 10}
 
 

@@ -13,7 +13,7 @@ def alerts(policy: AlertPolicy, verdicts: str, every_ms: int = 1000) -> dict[int
     """Feed verdicts ('x' drifted, '.' clean), one each ``every_ms``; alerts by the number of the verdict."""
     state, raised = AlertState(), {}
     for number, mark in enumerate(verdicts, start=1):
-        state, kind = step(policy, AlertState.decode(state.encode()), mark == "x", number * every_ms)
+        state, kind = step(policy, AlertState.from_json(state.to_json()), mark == "x", number * every_ms)
         if kind is not None:
             raised[number] = kind
     return raised

@@ -40,7 +40,7 @@ def judged(
     offsets = {0: (first_offset, first_offset + 60), 2: (7, 45)}
     examples = (Example(4.5, "6f1c", 0, 117), Example(4.1, None, 2, 9))
     pane = Pane(100, TIME_MS - 60_000, TIME_MS - 1000, offsets, examples)
-    window = ClosedWindow("eu", sequence, pane, np.zeros(100, SCORE_DTYPE))
+    window = ClosedWindow("eu", sequence, pane, {}, np.zeros(100, SCORE_DTYPE))
     verdict = Verdict(
         sequence=sequence,
         size=100,

@@ -69,7 +69,11 @@ def test_the_documented_example_loads(load: Callable[..., Config], tmp_path: Pat
             "8: monitors[0].window.sise is not a known key; did you mean 'size'?",
         ),
         ("worker", "wrkr", "3: wrkr is not a known key; did you mean 'worker'?"),
-        ("worker:", "xyz:", "3: xyz is not a known key; known here are kafka, redis, worker, monitors"),
+        (
+            "worker:",
+            "xyz:",
+            "3: xyz is not a known key; known here are kafka, redis, worker, state, monitors",
+        ),
         (
             "{size: 100}",
             "{size: 100, hunter2 x: }",

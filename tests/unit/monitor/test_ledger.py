@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
-from monitor.alert_policy import AlertKind, AlertPolicy, AlertState
-from monitor.ledger import Ledger, decode_stored
+from monitor.alert_policy import AlertKind, AlertPolicy, AlertState, DriftState
+from monitor.ledger import Ledger
+from monitor.standing import Standing
 from monitor.verdicts import JudgedWindow, Verdict
+from streams.errors import StateError
 from streams.windows import ClosedWindow, Pane
 
 
@@ -61,12 +63,14 @@ def judged(sequence: int, drift: bool = False, segment: str = "all") -> JudgedWi
         0.5,
         sequence,
     )
-    return JudgedWindow(ClosedWindow(segment, sequence, pane, np.zeros(2, np.float32)), verdict)
+    return JudgedWindow(
+        ClosedWindow(segment, sequence, pane, {0: 2 * sequence + 2}, np.zeros(2, np.float32)), verdict
+    )
 
 
 def stored(settlement) -> bytes:
     """What Redis stores of a settlement."""
-    return b"%d " % settlement.windows[-1].sequence + settlement.state
+    return settlement.standing
 
 
 def test_clean_verdicts_are_settled_at_once(ledger: Ledger, outbox: Outbox):
@@ -102,12 +106,36 @@ def test_verdict_goes_on_from_what_another_worker_settled(ledger: Ledger, outbox
 
 
 def test_settlement_waits_for_the_delivery_of_its_alert(ledger: Ledger, outbox: Outbox):
-    ledger.enter([judged(1, drift=True), judged(2, drift=True)])
-    assert (ledger.settlements(), ledger.unsettled()) == ([], 2)
+    ledger.enter([judged(1), judged(2, drift=True), judged(3, drift=True)])
+    (first,) = ledger.settlements()
+    assert [window.sequence for window in first.windows] == [1, 2]
+    ledger.settled([first], {})
+    assert (ledger.settlements(), ledger.unsettled()) == ([], 1)
 
     outbox.sent[0].delivered = True
 
-    assert len(ledger.settlements()) == 1
+    assert [window.sequence for window in ledger.settlements()[0].windows] == [3]
+
+
+def test_settlement_waits_until_the_standing_is_written_down(outbox: Outbox):
+    announced: list[tuple[str, Standing, Sent]] = []
+
+    def announce(segment: str, standing: Standing) -> Sent:
+        announced.append((segment, standing, Sent(standing.sequence, AlertKind.ONGOING)))
+        return announced[-1][2]
+
+    ledger = Ledger(AlertPolicy(), outbox.publish, announce)
+    ledger.enter([judged(1)])
+    assert ledger.settlements() == []
+    ledger.enter([judged(2)])
+    assert ledger.settlements() == []
+    announced[0][2].delivered = True
+
+    (settlement,) = ledger.settlements()
+
+    assert [(segment, standing.sequence) for segment, standing, _ in announced] == [("all", 1)]
+    assert ([window.sequence for window in settlement.windows], settlement.after) == ([1], 0)
+    assert Standing.decode(settlement.standing) == announced[0][1]
 
 
 def test_refused_settlement_starts_over_from_what_is_stored(ledger: Ledger, outbox: Outbox):
@@ -138,5 +166,21 @@ def test_window_entered_twice_counts_once(ledger: Ledger):
 
 
 def test_stored_state_is_read_back():
-    assert decode_stored(None) == (0, AlertState())
-    assert decode_stored(b"12 " + AlertState().encode()) == (12, AlertState())
+    standing = Standing(12, AlertState(DriftState.DRIFT, 5, (False,), 5, 0), {0: 7, 3: 9})
+
+    assert Standing.decode(None) == Standing()
+    assert Standing.decode(standing.encode()) == standing
+
+
+@pytest.mark.parametrize("raw", [b"", b"1", b"1 []", b"x [[],{}]", b'1 [["drift"],{}]'])
+def test_unreadable_standing_is_an_error_that_shows_it(raw: bytes):
+    with pytest.raises(StateError, match="cannot be read"):
+        Standing.decode(raw)
+
+
+def test_frontier_keeps_partitions_that_later_windows_do_not_hold(ledger: Ledger):
+    first = judged(1)
+    first = replace(first, window=replace(first.window, frontier={0: 4, 1: 9}))
+    ledger.enter([first, judged(2)])
+
+    assert Standing.decode(ledger.settlements()[0].standing).frontier == {0: 6, 1: 9}
