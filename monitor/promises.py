@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from detectors.promises import Threshold, expected_run_time_threshold
-from monitor.config import MonitorConfig
+from monitor.config import DEFAULT_P_VAL, MonitorConfig
 
 
 def threshold_rule(config: MonitorConfig, reference_size: int) -> Callable[[int], Threshold]:
@@ -19,20 +19,21 @@ def threshold_rule(config: MonitorConfig, reference_size: int) -> Callable[[int]
         Number of scores in the reference.
     """
     test, window = config.test, config.window
-    if test.p_val is not None:
-        fixed = Threshold(test.p_val, 0.0, test.p_val)
-        return lambda _: fixed
+    if test.expected_run_time is None:
+        return _always(test.p_val or DEFAULT_P_VAL)
+    full = expected_run_time_threshold(
+        test.expected_run_time,
+        reference_size,
+        window.size,
+        test.alternative,
+        hop=window.hop,
+        confidence=test.confidence,
+    )
+    # Windows that close for their age may have any size; a threshold of its own for each would take seconds.
+    partial = _always(full.level)
+    return lambda size: full if size == window.size else partial(size)
 
-    def promised(size: int) -> Threshold:
-        # A window closed for its age shares nothing with the next one.
-        hop = window.hop if size == window.size else None
-        return expected_run_time_threshold(
-            test.expected_run_time or 0.0,
-            reference_size,
-            size,
-            test.alternative,
-            hop=hop,
-            confidence=test.confidence,
-        )
 
-    return promised
+def _always(level: float) -> Callable[[int], Threshold]:
+    fixed = Threshold(p_value=level, level=level)
+    return lambda _: fixed
