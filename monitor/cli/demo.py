@@ -9,7 +9,9 @@ import time
 import click
 from rich.console import Console
 
-from monitor.demo.play import Audience, Phase, Scene, Story, play
+from monitor.cli.options import ExampleCommand
+from monitor.cli.tensorflow_loading import load_tensorflow
+from monitor.demo.story import Audience, Phase, Scene, Story
 from monitor.verdicts import Verdict
 
 BAR_WIDTH = 24
@@ -39,7 +41,9 @@ class _Screen(Audience):
             self._console.print(f"           [bold reverse] ALERT [/] [bold]drift {kind}[/]")
 
 
-@click.command()
+@click.command(
+    "demo", cls=ExampleCommand, examples=["drift-monitor demo", "drift-monitor demo --json --seed 7"]
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON with the outcome, last.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the data, the models and the traffic.")
 def demo(as_json: bool, seed: int) -> None:
@@ -50,6 +54,9 @@ def demo(as_json: bool, seed: int) -> None:
     harmful events raised an alert and the clean ones before them did not.
     """
     started = time.monotonic()
+    load_tensorflow()
+    from monitor.demo.play import play
+
     console = Console(stderr=as_json, highlight=False)
     story = play(_Screen(console), seed)
     for sentence in _moral(story):
