@@ -1,7 +1,13 @@
-"""Reading what a monitor has decided: its verdicts and alert states in Redis."""
+"""Reading what a monitor has decided: the one place that reads the state in Redis for people to look at.
+
+Nothing here writes. A Redis user that may read the monitor's keys is enough.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from monitor.alert_policy import AlertState
@@ -9,6 +15,8 @@ from monitor.standing import Standing
 from monitor.verdicts import Verdict
 from streams.redis_connection import RedisConnection
 from streams.redis_keys import MonitorKeys
+from streams.window_store import last_settled
+from streams.windows import ClosedWindow
 
 
 def read_verdicts(
@@ -17,7 +25,7 @@ def read_verdicts(
     """Return a segment's latest verdicts, oldest first."""
     with connection.client() as client:
         stored: Any = client.lrange(keys.verdicts(segment), 0, most - 1)
-    return [Verdict.decode(raw) for raw in reversed(stored)]
+    return _oldest_first(stored)
 
 
 def read_alert_states(connection: RedisConnection, keys: MonitorKeys) -> dict[str, AlertState]:
@@ -25,3 +33,159 @@ def read_alert_states(connection: RedisConnection, keys: MonitorKeys) -> dict[st
     with connection.client() as client:
         stored: Any = client.hgetall(keys.alerts)
     return {segment.decode(): Standing.decode(raw).alert for segment, raw in stored.items()}
+
+
+@dataclass(frozen=True)
+class SegmentHistory:
+    """All that is known of one segment, read at one moment.
+
+    Attributes
+    ----------
+    verdicts
+        Its latest verdicts, oldest first.
+    alert
+        Its alert state; None before the first verdict.
+    last
+        Its last judged window with the scores; None before the first verdict.
+    open_count
+        Scores in its open window.
+    """
+
+    verdicts: Sequence[Verdict]
+    alert: AlertState | None
+    last: ClosedWindow | None
+    open_count: int
+
+
+def read_segment(
+    connection: RedisConnection, keys: MonitorKeys, segment: str, most: int = 500
+) -> SegmentHistory:
+    """Read a segment's verdicts, alert state and windows in one transaction."""
+    with connection.client() as client:
+        pipe = client.pipeline(transaction=True)
+        pipe.lrange(keys.verdicts(segment), 0, most - 1)
+        pipe.hget(keys.alerts, segment)
+        pipe.get(keys.last(segment))
+        pipe.hget(keys.open, segment)
+        stored: list[Any] = pipe.execute()
+    verdicts, alert, last, opened = stored
+    return SegmentHistory(
+        verdicts=_oldest_first(verdicts),
+        alert=None if alert is None else Standing.decode(alert).alert,
+        last=None if last is None else last_settled(segment, last),
+        open_count=0 if opened is None else _count(opened),
+    )
+
+
+@dataclass(frozen=True)
+class SegmentGlance:
+    """Where a segment stands.
+
+    Attributes
+    ----------
+    segment
+        Its name.
+    alert
+        Its alert state; None before the first verdict.
+    recent
+        Its latest verdicts, oldest first.
+    open_count
+        Scores in its open window.
+    """
+
+    segment: str
+    alert: AlertState | None
+    recent: Sequence[Verdict]
+    open_count: int
+
+
+@dataclass(frozen=True)
+class MonitorGlance:
+    """Where all segments of a monitor stand.
+
+    Attributes
+    ----------
+    segments
+        Every segment that has had an event, by name.
+    awaiting
+        Closed windows that await their verdict.
+    """
+
+    segments: Sequence[SegmentGlance]
+    awaiting: int
+
+
+class GlanceReader:
+    """Reads where a monitor's segments stand, time and again; verdicts only where there are new ones.
+
+    Parameters
+    ----------
+    connection
+        Where Redis is.
+    keys
+        Names of the monitor's keys.
+    recent
+        Verdicts to read of each segment.
+    """
+
+    def __init__(self, connection: RedisConnection, keys: MonitorKeys, recent: int = 20) -> None:
+        self._redis = connection
+        self._keys = keys
+        self._recent = recent
+        self._lock = Lock()
+        self._epoch: bytes | None = None
+        self._known: dict[bytes, tuple[bytes, list[Verdict]]] = {}
+
+    def read(self) -> MonitorGlance:
+        """Read where the segments stand now."""
+        # Viewers share one reader, so that their number does not show in Redis' load.
+        with self._lock, self._redis.client() as client:
+            pipe = client.pipeline(transaction=True)
+            pipe.hget(self._keys.progress, "epoch")
+            pipe.hgetall(self._keys.alerts)
+            pipe.hgetall(self._keys.open)
+            pipe.hlen(self._keys.closed)
+            stored: list[Any] = pipe.execute()
+            epoch, alerts, opened, awaiting = stored
+            if epoch != self._epoch:
+                # Another data set: what was read of the lost one may look like part of this one.
+                self._epoch, self._known = epoch, {}
+            self._learn(client, alerts)
+            return MonitorGlance(
+                segments=[
+                    self._glance(name, alerts, opened) for name in sorted(alerts.keys() | opened.keys())
+                ],
+                awaiting=awaiting,
+            )
+
+    def _learn(self, client: Any, alerts: Mapping[bytes, bytes]) -> None:
+        self._known = {name: known for name, known in self._known.items() if name in alerts}
+        # The stored alert state begins with the number of the last settled window, so it changes with each.
+        news = [name for name, raw in alerts.items() if self._known.get(name, (b"",))[0] != raw]
+        if not news:
+            return
+        pipe = client.pipeline(transaction=False)
+        for name in news:
+            pipe.lrange(self._keys.verdicts(name.decode()), 0, self._recent - 1)
+        for name, verdicts in zip(news, pipe.execute(), strict=True):
+            self._known[name] = (alerts[name], _oldest_first(verdicts))
+
+    def _glance(
+        self, name: bytes, alerts: Mapping[bytes, bytes], opened: Mapping[bytes, bytes]
+    ) -> SegmentGlance:
+        alert, window = alerts.get(name), opened.get(name)
+        return SegmentGlance(
+            segment=name.decode(),
+            alert=None if alert is None else Standing.decode(alert).alert,
+            recent=self._known[name][1] if alert is not None else [],
+            open_count=0 if window is None else _count(window),
+        )
+
+
+def _oldest_first(stored: Sequence[bytes]) -> list[Verdict]:
+    return [Verdict.decode(raw) for raw in reversed(stored)]
+
+
+def _count(open_window: bytes) -> int:
+    # An encoded open window begins with its token, "<sequence>:<count>"; its panes are not needed here.
+    return int(open_window.partition(b" ")[0].partition(b":")[2])
