@@ -13,7 +13,9 @@ SUBCOMMANDS = {
     "check": "Check config, bundles, Kafka, topics, Redis and references.",
     "worker": "Watch the input topics and publish alerts.",
     "alerts": "Follow the alerts.",
+    "dashboard": "Show all monitors and segments as a live web page.",
     "send": "Publish inference events from a file.",
+    "experiment": "Repeat the published study of harmful drift, on your data or on digits.",
 }
 
 

@@ -1,0 +1,1 @@
+"""The published contamination study, on any classifier and data."""
