@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Producer
@@ -22,6 +24,14 @@ OWNED_PROPERTIES: Mapping[str, Any] = {
 """Retries never duplicate or reorder, and never end: a broker that is away for an hour delays, not loses."""
 
 FULL_QUEUE_WAIT_SECONDS = 0.1
+
+
+class Content(NamedTuple):
+    """What a record holds."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers | None = None
 
 
 class PendingDelivery:
@@ -53,6 +63,8 @@ class DeliveryConfirmedProducer:
         self._producer = Producer({**own, **OWNED_PROPERTIES, "logger": log, "error_cb": self._note_error})
         self._failure: str | None = None
         self._undelivered = 0
+        self._refused: deque[_Sending] = deque()
+        self._alone: _Sending | None = None
 
     @property
     def undelivered(self) -> int:
@@ -67,37 +79,32 @@ class DeliveryConfirmedProducer:
         key: bytes | None = None,
         headers: Headers | None = None,
         partition: int | None = None,
+        smaller: Iterable[Content] = (),
     ) -> PendingDelivery:
         """Send a record; waits only while the send queue is full.
+
+        Parameters
+        ----------
+        topic
+            Where it goes.
+        value, key, headers
+            What it holds.
+        partition
+            Which partition; by the key when None.
+        smaller
+            What to send instead, one after the other, while the broker takes no record so large.
 
         Raises
         ------
         KafkaError
             If this or an earlier record cannot be delivered.
         """
-        delivery = PendingDelivery()
-
-        def on_delivery(error: ClientError | None, _: object) -> None:
-            self._undelivered -= 1
-            if error is None:
-                delivery.delivered = True
-            else:
-                self._note_failure(topic, error)
-
-        options: dict[str, Any] = {} if partition is None else {"partition": partition}
-        while True:
-            self.poll()
-            try:
-                self._producer.produce(
-                    topic, value, key, headers=headers or None, on_delivery=on_delivery, **options
-                )
-            except BufferError:
-                self._producer.poll(FULL_QUEUE_WAIT_SECONDS)
-            except KafkaException as error:
-                raise KafkaError(_undeliverable(topic, error.args[0])) from error
-            else:
-                self._undelivered += 1
-                return delivery
+        self.poll()
+        sending = _Sending(topic, partition, Content(value, key, headers), iter(smaller))
+        self._alone = None
+        self._produce(sending)
+        self._undelivered += 1
+        return sending.delivery
 
     def poll(self) -> None:
         """Take note of deliveries so far.
@@ -114,6 +121,9 @@ class DeliveryConfirmedProducer:
     def flush(self, timeout_seconds: float) -> None:
         """Wait until everything sent is delivered.
 
+        What was refused for its size is sent again now: first as it is but alone, because a topic's limit is
+        for records that travel together, then with less in it.
+
         Raises
         ------
         KafkaError
@@ -121,20 +131,73 @@ class DeliveryConfirmedProducer:
         KafkaUnavailableError
             If some are not delivered in time.
         """
+        deadline = time.monotonic() + timeout_seconds
         self._producer.flush(timeout_seconds)
+        while self._refused and (left := deadline - time.monotonic()) > 0:
+            self._alone = self._refused.popleft()
+            self._produce(self._alone)
+            self._producer.flush(left)
         self.poll()
         if self._undelivered:
             raise KafkaUnavailableError(
                 f"Kafka has not acknowledged {self._undelivered} records within {timeout_seconds:g} seconds."
             )
 
+    def _produce(self, sending: _Sending) -> None:
+        def on_delivery(error: ClientError | None, _: object) -> None:
+            self._note_delivery(sending, error)
+
+        options: dict[str, Any] = {} if sending.partition is None else {"partition": sending.partition}
+        while True:
+            value, key, headers = sending.content
+            try:
+                self._producer.produce(
+                    sending.topic, value, key, headers=headers or None, on_delivery=on_delivery, **options
+                )
+            except BufferError:
+                self._producer.poll(FULL_QUEUE_WAIT_SECONDS)
+            except KafkaException as exception:
+                error: ClientError = exception.args[0]
+                if error.code() != ClientError.MSG_SIZE_TOO_LARGE or not sending.shrink():
+                    raise KafkaError(_undeliverable(sending.topic, error)) from exception
+            else:
+                return
+
+    def _note_delivery(self, sending: _Sending, error: ClientError | None) -> None:
+        too_large = error is not None and error.code() == ClientError.MSG_SIZE_TOO_LARGE
+        if too_large and (sending is not self._alone or sending.shrink()):
+            self._refused.append(sending)
+            return
+        self._undelivered -= 1
+        if error is None:
+            sending.delivery.delivered = True
+        elif self._failure is None:
+            self._failure = _undeliverable(sending.topic, error)
+
     def _note_error(self, error: ClientError) -> None:
         if error.fatal():
             self._failure = f"Kafka refuses this producer: {error.str()}"
 
-    def _note_failure(self, topic: str, error: ClientError) -> None:
-        if self._failure is None:
-            self._failure = _undeliverable(topic, error)
+
+class _Sending:
+    """A record on its way, and what to send instead if it is too large."""
+
+    def __init__(
+        self, topic: str, partition: int | None, content: Content, smaller: Iterator[Content]
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.content = content
+        self.delivery = PendingDelivery()
+        self._smaller = smaller
+
+    def shrink(self) -> bool:
+        """Go on to the next smaller content, if there is one."""
+        found = next(self._smaller, None)
+        if found is None:
+            return False
+        self.content = found
+        return True
 
 
 def _undeliverable(topic: str, error: ClientError) -> str:
