@@ -66,13 +66,12 @@ def encode_tensor(
 
 
 def _texts(values: npt.NDArray[np.float32]) -> list[str]:
-    # str of a float32 is the shortest text that is read back as the same float32; json would write a float64.
-    flat = np.asarray(values, np.float32).reshape(len(values), -1).astype(str)
-    shape = values.shape[1:]
-    return [_nested(row.reshape(shape)) for row in flat]
+    template = _template(values.shape[1:])
+    return [template % tuple(row) for row in values.reshape(len(values), -1).tolist()]
 
 
-def _nested(row: npt.NDArray[np.str_]) -> str:
-    if row.ndim == 1:
-        return "[" + ",".join(row.tolist()) + "]"
-    return "[" + ",".join(_nested(part) for part in row) + "]"
+def _template(shape: tuple[int, ...]) -> str:
+    if not shape:
+        # Nine digits are what it takes to read every float32 back as it was.
+        return "%.9g"
+    return "[" + ",".join([_template(shape[1:])] * shape[0]) + "]"
