@@ -15,6 +15,7 @@ from monitor.config import Config
 from monitor.kafka_properties import for_consumer
 from monitor.patience import AbandonedError, Patience
 from monitor.pipeline import Pipeline
+from monitor.rejections import RejectionLimit
 from streams.commits import Mark, start_of
 from streams.consumer import BatchConsumer, Partition
 from streams.errors import KafkaError
@@ -51,6 +52,9 @@ class Worker:
         self._positions: dict[Partition, int] = {}
         self._marks: dict[Partition, Mark] = {}
         self._committed: dict[Partition, Mark] = {}
+        self._rejections = RejectionLimit(
+            config.worker.max_rejected_fraction, config.worker.max_rejected_over_events
+        )
         self._rebalances = 0
         self._paused = False
         self._state_lost = False
@@ -112,6 +116,7 @@ class Worker:
         self._patiently(lambda: self._pipeline.count(scored))
         for number, offset in scored.next_offsets.items():
             self._positions[Partition(records.topic, number)] = offset
+        self._rejections.note(records.topic, scored.accepted, scored.rejected)
 
     def _recover(self) -> None:
         """Start over from what Redis still holds."""
