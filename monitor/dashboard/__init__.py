@@ -1,0 +1,1 @@
+"""The web page that shows the state in Redis; read-only."""
