@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from monitor.config_file import load_config
+from monitor.kafka_checks import topic_uses
 
 REPO = Path(__file__).resolve().parents[2]
 DOCKER = REPO / "docker"
@@ -93,8 +94,7 @@ def test_the_config_is_valid_and_its_servers_and_topics_are_made() -> None:
         "KAFKA_ADVERTISED_LISTENERS"
     ].replace("://", ",").split(",")
     made = set(re.findall(r"^create (\S+)", SERVICES["topics"]["command"][0], flags=re.MULTILINE))
-    (monitor,) = config.monitors
-    assert {monitor.input.topic, monitor.alerts.topic, monitor.dead_letters.topic} == made
+    assert {use.topic for use in topic_uses(config)} == made
 
 
 def test_what_runs_is_not_root_and_the_worker_tells_its_health() -> None:
