@@ -12,32 +12,64 @@ if TYPE_CHECKING:
     from detectors.bundle import Bundle, load_bundle, load_detector, save_detector
     from detectors.distillation import ModelDistillation
     from detectors.ks_drift import KSDrift
+    from detectors.ks_test import KolmogorovSmirnovTest
+    from detectors.online_fdr import FdrState, OnlineFdr
     from detectors.preprocessing import UAE, HiddenOutput, preprocess_drift, scale_by_instance
+    from detectors.promises import (
+        Threshold,
+        expected_run_time_threshold,
+        reference_size_warning,
+        uniform_of,
+    )
+    from detectors.tie_breaking import TieBreaker
+    from detectors.window_tests import WindowTest, WindowTestResult, window_test
 
 _HOMES = {
     "Bundle": "detectors.bundle",
+    "FdrState": "detectors.online_fdr",
     "HiddenOutput": "detectors.preprocessing",
     "KSDrift": "detectors.ks_drift",
+    "KolmogorovSmirnovTest": "detectors.ks_test",
     "ModelDistillation": "detectors.distillation",
+    "OnlineFdr": "detectors.online_fdr",
+    "Threshold": "detectors.promises",
+    "TieBreaker": "detectors.tie_breaking",
     "UAE": "detectors.preprocessing",
+    "WindowTest": "detectors.window_tests",
+    "WindowTestResult": "detectors.window_tests",
+    "expected_run_time_threshold": "detectors.promises",
     "load_bundle": "detectors.bundle",
     "load_detector": "detectors.bundle",
     "preprocess_drift": "detectors.preprocessing",
+    "reference_size_warning": "detectors.promises",
     "save_detector": "detectors.bundle",
     "scale_by_instance": "detectors.preprocessing",
+    "uniform_of": "detectors.promises",
+    "window_test": "detectors.window_tests",
 }
 
 __all__ = [
     "UAE",
     "Bundle",
+    "FdrState",
     "HiddenOutput",
     "KSDrift",
+    "KolmogorovSmirnovTest",
     "ModelDistillation",
+    "OnlineFdr",
+    "Threshold",
+    "TieBreaker",
+    "WindowTest",
+    "WindowTestResult",
+    "expected_run_time_threshold",
     "load_bundle",
     "load_detector",
     "preprocess_drift",
+    "reference_size_warning",
     "save_detector",
     "scale_by_instance",
+    "uniform_of",
+    "window_test",
 ]
 
 
