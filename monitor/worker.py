@@ -58,6 +58,7 @@ class Worker:
         self._rebalances = 0
         self._paused = False
         self._state_lost = False
+        self._gave_up = False
         self._commit_at = 0.0
         self._consumer: BatchConsumer
 
@@ -100,14 +101,15 @@ class Worker:
             self._producer.poll()
             self._patiently(self._pipeline.tick)
             if time.monotonic() >= self._commit_at:
-                self._marks.update(self._pipeline.marks())
                 self._commit(self._positions, wait=False)
                 self._commit_at = time.monotonic() + settings.commit_interval_seconds
         except StateLostError as error:
             log.warning("%s Reading again what the lost windows held.", error)
             self._state_lost = True
         except AbandonedError:
-            if not self._stopping.is_set():
+            if self._stopping.is_set():
+                self._gave_up = True
+            else:
                 log.warning("The group was rebalanced meanwhile; the records in hand are read again.")
                 self._consumer.seek(self._positions)
 
@@ -174,6 +176,7 @@ class Worker:
                 self._consumer.resume(self._positions)
 
     def _commit(self, partitions: Iterable[Partition], *, wait: bool) -> None:
+        self._marks.update(self._pipeline.marks())
         fresh = {p: self._marks[p] for p in partitions if self._marks.get(p) != self._committed.get(p)}
         if not fresh:
             return
@@ -226,10 +229,15 @@ class Worker:
     def _shut_down(self) -> None:
         try:
             self._producer.flush(DELIVERY_SECONDS)
-            self._pipeline.settle()
+            if not self._gave_up:
+                self._pipeline.settle()
         except (KafkaError, RedisUnavailableError, StateLostError) as error:
             log.warning("%s Unsettled windows are left to another worker.", error)
-        self._consumer.close()
+        if self._consumer.group_answers():
+            self._commit(self._positions, wait=True)
+            self._consumer.close()
+        else:
+            log.warning("Kafka does not answer; the group finds out by itself that this worker has left.")
 
 
 def _named(partitions: Iterable[Partition]) -> str:

@@ -32,6 +32,8 @@ OWNED_PROPERTIES: Mapping[str, Any] = {
 """Properties that the promise of counting each event once depends on; they are not the user's to set."""
 
 METADATA_TIMEOUT_SECONDS = 10.0
+COORDINATOR_TIMEOUT_SECONDS = 2.0
+"""How long the group's coordinator may take to answer a worker that stops."""
 
 
 class BatchConsumer:
@@ -64,6 +66,7 @@ class BatchConsumer:
         self._on_revoked = on_revoked
         self._on_lost = on_lost
         self._fatal: str | None = None
+        self._any_partition = TopicPartition(topics[0], 0)
         self._consumer = Consumer(
             {
                 **properties,
@@ -171,8 +174,16 @@ class BatchConsumer:
             ) from error
         return {Partition(tp.topic, tp.partition): Mark.read(tp.offset, tp.metadata) for tp in found}
 
+    def group_answers(self) -> bool:
+        """Tell whether the group's coordinator answers; without it nothing can be committed or left."""
+        try:
+            self._consumer.committed([self._any_partition], timeout=COORDINATOR_TIMEOUT_SECONDS)
+        except KafkaException:
+            return False
+        return True
+
     def close(self) -> None:
-        """Leave the group; partitions are revoked first."""
+        """Leave the group; partitions are revoked first. Takes long if the group does not answer."""
         self._consumer.close()
 
     def _assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
