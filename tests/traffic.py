@@ -1,4 +1,4 @@
-"""Traffic of which every score is known: a tiny detector, events for it, and the account of their counting."""
+"""Traffic of which every score is known: a tiny detector, events, and the account of their counting."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def publish(
 def consume(
     bootstrap: str, topic: str, count: int, *, seconds: float = 30.0, extra: float = 0.0
 ) -> list[Message]:
-    """Read the first records of a topic, oldest first in each partition, and any that follow within ``extra``."""
+    """Read the first records of a topic, and any that follow within ``extra`` seconds."""
     consumer = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": uuid4().hex, "auto.offset.reset": "earliest"}
     )

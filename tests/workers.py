@@ -86,7 +86,7 @@ class WorkerUnderTest:
         self.close()
 
     def wait_for(self, what: str, found: Callable[[], T | None], seconds: float = READY_SECONDS) -> T:
-        """Await something that the worker is to bring about; fails with its log when it ends or takes too long."""
+        """Await something that the worker brings about; fails with its log when it ends or takes too long."""
 
         def check() -> None:
             assert self.process.poll() is None, f"the worker ended:\n{self.log}"
@@ -128,6 +128,13 @@ class WorkerThread:
         assert not self._thread.is_alive(), f"the worker did not stop within {timeout:g} s"
         assert self.error is None, f"the worker failed: {self.error!r}"
 
+    def join(self, timeout: float) -> None:
+        """Await its end, and raise what it failed of."""
+        self._thread.join(timeout)
+        assert not self._thread.is_alive(), f"the worker did not end within {timeout:g} s"
+        if self.error is not None:
+            raise self.error
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -140,7 +147,7 @@ class WorkerThread:
             self._thread.join(10.0)
 
     def wait_for(self, what: str, found: Callable[[], T | None], seconds: float = READY_SECONDS) -> T:
-        """Await something that the worker is to bring about; fails when it ends or takes too long."""
+        """Await something that the worker brings about; fails when it ends or takes too long."""
 
         def check() -> None:
             assert self._thread.is_alive(), f"the worker ended: {self.error!r}"
@@ -162,7 +169,7 @@ def wait_until(
     *,
     poll_seconds: float = 0.02,
 ) -> T:
-    """Await a result that is neither None nor False; ``check`` may fail meanwhile.
+    """Await a result that is true; ``check`` may fail meanwhile.
 
     Raises
     ------
@@ -172,7 +179,7 @@ def wait_until(
     deadline = time.monotonic() + seconds
     while True:
         result = found()
-        if result is not None and result is not False:
+        if result:
             return result
         check()
         if time.monotonic() > deadline:
@@ -204,7 +211,7 @@ def monitor_config(
     """Config with one monitor; ``topics`` names ``events``, ``alerts`` and ``rejected``.
 
     ``kafka``, ``redis`` and ``worker`` among the further arguments go to those sections, all others to the
-    monitor.
+    monitor. There is a state topic when ``topics`` names one as ``state``.
     """
     sections = {name: monitor.pop(name, {}) for name in ("kafka", "redis", "worker")}
     defaults: dict[str, Any] = {
@@ -215,9 +222,12 @@ def monitor_config(
         "alerts": {"topic": topics["alerts"], **monitor.pop("alerts", {})},
         "dead_letters": {"topic": topics["rejected"]},
     }
-    return {
+    config = {
         "kafka": {"bootstrap.servers": bootstrap, "group.id": topics["events"], **sections["kafka"]},
         "redis": {"url": redis_url, **sections["redis"]},
         "worker": sections["worker"],
         "monitors": [{**defaults, **monitor}],
     }
+    if "state" in topics:
+        config["state"] = {"topic": topics["state"]}
+    return config

@@ -128,6 +128,7 @@ def count(records: list[RecordBatch], tiny: TinyDetector, redis_url: str) -> Ite
                 bundle,
                 connection,
                 deliver_at_once,
+                state=None,
                 prefix="drift",
                 lease_ms=10_000,
             )
@@ -186,7 +187,12 @@ def test_teacher_of_a_bundle_is_not_even_loaded_when_events_carry_predictions(re
     connection = RedisConnection(redis_url)
 
     (watch,) = open_watches(
-        [monitor(records[0].topic, tiny.path)], connection, deliver_at_once, prefix="drift", lease_ms=1000
+        [monitor(records[0].topic, tiny.path)],
+        connection,
+        deliver_at_once,
+        state=None,
+        prefix="drift",
+        lease_ms=1000,
     )
 
     assert watch.detector.model is None
@@ -252,7 +258,12 @@ def test_bundle_without_teacher_serves_events_with_predictions(records, tiny, re
     )
     connection = RedisConnection(redis_url)
     watches = open_watches(
-        [monitor(records[0].topic, bundle)], connection, deliver_at_once, prefix="drift", lease_ms=1000
+        [monitor(records[0].topic, bundle)],
+        connection,
+        deliver_at_once,
+        state=None,
+        prefix="drift",
+        lease_ms=1000,
     )
     pipeline = Pipeline(watches, connection, NoDeadLetters())
     pipeline.attach()
