@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import numpy as np
 import numpy.typing as npt
 
@@ -79,3 +81,32 @@ class TieBreaker:
         untied = group + np.where(tied, shifts, 0.0)
         untied[np.isnan(scores)] = np.nan
         return np.asarray(untied, dtype=np.float64)
+
+
+def uniforms_of(name: str, count: int, start: int = 0) -> FloatArray:
+    """Numbers in [0, 1) that depend on a name alone, so that ties broken by them are always broken alike.
+
+    Parameters
+    ----------
+    name
+        What the sequence belongs to, such as a window.
+    count
+        How many numbers.
+    start
+        How many numbers of the sequence to pass over: ``uniforms_of(name, 9)[4:]`` is
+        ``uniforms_of(name, 5, start=4)``.
+
+    Returns
+    -------
+    FloatArray
+        Shape (count,).
+
+    Notes
+    -----
+    PCG64 seeded with 128 bits of BLAKE2b. Raw bits are taken, since numpy promises that they stay the same
+    from release to release, which it does not for what it draws from them.
+    """
+    bits = np.random.PCG64(int.from_bytes(blake2b(name.encode(), digest_size=16).digest(), "big"))
+    if start:
+        bits.advance(start)
+    return np.asarray((bits.random_raw(count) >> np.uint64(11)) * 2.0**-53, dtype=np.float64)

@@ -29,6 +29,8 @@ DEFAULT_P_VAL = 0.05
 """The level of the textbook, used when a monitor names neither level nor run-time."""
 _DEFAULT_MAX_BYTES = 1_048_576
 _LARGEST_WINDOW = 1_000_000
+_PROMISES = ("p_val", "expected_run_time", "fdr")
+_WITHOUT_DIRECTION = ("cramervonmises_2samp", "anderson_ksamp")
 
 
 class WorkerConfig(Section):
@@ -109,6 +111,11 @@ class WindowConfig(Section):
     min_size: Annotated[int, Field(ge=2, le=_LARGEST_WINDOW)] | None = None
     """Fewest scores on which a window closes for its age; needed with `max_age_seconds`."""
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether windows share scores."""
+        return self.hop is not None and self.hop < self.size
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         faults: list[tuple[KeyPath, str]] = []
@@ -126,33 +133,62 @@ class WindowConfig(Section):
 
 
 class WindowTestConfig(Section):
-    """How a window is compared with the reference, and which rate of false alarms is promised."""
+    """How a window is compared with the reference, and which rate of false alarms is promised.
 
-    name: Literal["ks_2samp"] = "ks_2samp"
-    """The test: two-sample Kolmogorov-Smirnov."""
+    One of `p_val`, `expected_run_time` and `fdr` says what is promised. The last two are kept by `ks_2samp`
+    alone, whose p-values are exact.
+    """
+
+    name: Literal["ks_2samp", "mannwhitneyu", "cramervonmises_2samp", "anderson_ksamp"] = "ks_2samp"
+    """The test by its scipy name: Kolmogorov-Smirnov, Mann-Whitney, Cramér-von Mises or Anderson-Darling."""
     alternative: Literal["higher", "lower", "two-sided"] = "higher"
     """What counts as drift: scores higher than the reference's (harmful drift), lower, or both."""
     p_val: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Drift when the window's p-value is below this; 0.05 when `expected_run_time` is not given either."""
+    """Drift when the window's p-value is below this; 0.05 when no other promise is given."""
     expected_run_time: Annotated[float, Field(gt=1, le=1e9)] | None = None
     """Mean number of windows between false alarms; the threshold follows from it. Instead of `p_val`."""
     confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of the references one could have drawn for which `expected_run_time` is kept."""
+    fdr: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Mean share of false ones among drifted windows, over all monitors with this rate; none may overlap."""
+
+    @property
+    def breaks_ties(self) -> bool:
+        """Whether the promise is kept by putting tied scores in random order."""
+        return self.p_val is None
 
     @model_validator(mode="before")
     @classmethod
     def _default_level(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.keys().isdisjoint(("p_val", "expected_run_time")):
+        if isinstance(given, dict) and given.keys().isdisjoint(_PROMISES):
             return {**given, "p_val": DEFAULT_P_VAL}
         return given
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if (self.p_val is None) == (self.expected_run_time is None):
-            raise SectionError(((), "needs exactly one of 'p_val' and 'expected_run_time'"))
+        if sum(getattr(self, promise) is not None for promise in _PROMISES) != 1:
+            raise SectionError(((), "needs exactly one of 'p_val', 'expected_run_time' and 'fdr'"))
         if self.confidence is not None and self.expected_run_time is None:
             raise SectionError((("confidence",), "needs 'expected_run_time', the promise that it is about"))
+        if faults := list(self._faults_of_the_test()):
+            raise SectionError(*faults)
         return self
+
+    def _faults_of_the_test(self) -> Iterator[tuple[KeyPath, str]]:
+        """Find what is asked of a test that it does not have."""
+        if self.name in _WITHOUT_DIRECTION and self.alternative != "two-sided":
+            yield ("alternative",), f"must be 'two-sided' with {self.name}, which has no direction"
+        if self.name != "ks_2samp" and self.p_val is None:
+            promise = "fdr" if self.expected_run_time is None else "expected_run_time"
+            yield (
+                (promise,),
+                f"is kept by ks_2samp alone, whose p-values are exact; use 'p_val' with {self.name}",
+            )
+        if self.name == "anderson_ksamp" and self.p_val is not None and not 0.001 < self.p_val <= 0.25:
+            yield (
+                ("p_val",),
+                "must be above 0.001 and at most 0.25 with anderson_ksamp, whose p-values end there",
+            )
 
 
 class AlertsConfig(Section):
@@ -206,6 +242,18 @@ class MonitorConfig(Section):
     """Where alerts go, and when."""
     dead_letters: DeadLettersConfig
     """Where rejected events go."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.test.fdr is not None and self.window.overlaps:
+            raise SectionError(
+                (
+                    ("test", "fdr"),
+                    "holds for windows that share no scores; leave out 'window.hop', or promise"
+                    " 'expected_run_time'",
+                )
+            )
+        return self
 
 
 class StateConfig(Section):

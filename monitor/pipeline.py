@@ -11,11 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from monitor.discoveries import DiscoveryControl
 from monitor.errors import ConfigError
 from monitor.watch import Watch
 from streams.codecs.protocol import Codec, codec_class
@@ -89,6 +91,11 @@ class Pipeline:
         for watch in watches:
             self._watches.setdefault(watch.config.input.topic, []).append(watch)
         self._codecs = {topic: _codec(members) for topic, members in self._watches.items()}
+        self._discoveries = {
+            (prefix, q): DiscoveryControl(q, connection, prefix)
+            for prefix, q in {(watch.store.keys.prefix, watch.config.test.fdr) for watch in watches}
+            if q is not None
+        }
         self._redis = connection
         self._dead_letters = dead_letters
         self._claim_every = claim_every_seconds
@@ -154,7 +161,8 @@ class Pipeline:
     def count(self, batch: ScoredBatch) -> None:
         """Put a batch into the windows, judge those that are full, and settle earlier verdicts.
 
-        One pipelined round trip, unless another worker counts into the same segments at the same moment.
+        One pipelined round trip, unless another worker counts into the same segments at the same moment; one
+        more where windows close of monitors that promise a false discovery rate.
 
         Raises
         ------
@@ -179,6 +187,7 @@ class Pipeline:
                 self._note_dependencies(watch, appended.depends_on)
                 watch.use_reference(appended.reference)
                 watch.judge(appended.closed, appended.alert_states)
+        self._decide()
         for number, offset in batch.next_offsets.items():
             self._next[Partition(batch.topic, number)] = offset
 
@@ -210,6 +219,7 @@ class Pipeline:
                 abandoned = watch.store.claim()
                 segments = sorted({window.segment for window in abandoned})
                 watch.judge(abandoned, watch.store.alert_states(segments) if segments else {})
+        self._decide()
 
     def settle(self) -> None:
         """Settle verdicts whose alerts are delivered."""
@@ -217,7 +227,7 @@ class Pipeline:
 
     def unsettled(self) -> int:
         """Count verdicts that are not settled yet."""
-        return sum(watch.ledger.unsettled() for watch in self._all())
+        return sum(watch.ledger.unsettled() + len(watch.undecided) for watch in self._all())
 
     def marks(self) -> dict[Partition, Mark]:
         """Positions to commit: how far each partition is counted, and from where that could be rebuilt."""
@@ -236,6 +246,19 @@ class Pipeline:
 
     def _all(self) -> list[Watch]:
         return [watch for members in self._watches.values() for watch in members]
+
+    def _decide(self) -> None:
+        """Decide the windows that wait for it; those of all monitors that share a rate in one round trip."""
+        for (prefix, q), control in self._discoveries.items():
+            waiting = [
+                watch
+                for watch in self._all()
+                if watch.undecided and (watch.store.keys.prefix, watch.config.test.fdr) == (prefix, q)
+            ]
+            if waiting:
+                decided = iter(control.decide([window for watch in waiting for window in watch.undecided]))
+                for watch in waiting:
+                    watch.enter_decided(list(islice(decided, len(watch.undecided))))
 
     def _note_dependencies(self, watch: Watch, lows: Mapping[int, int | None]) -> None:
         for number, low in lows.items():

@@ -1,11 +1,35 @@
-"""What a monitor promises about false alarms, as the rule by which windows of any size have drifted."""
+"""What a monitor promises about false alarms, as its test and the rule by which windows have drifted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy.typing as npt
+
 from detectors.promises import Threshold, expected_run_time_threshold
+from detectors.window_tests import WindowTest, window_test
 from monitor.config import DEFAULT_P_VAL, MonitorConfig
+from monitor.tied_scores import TieOrder
+
+UNDECIDED = Threshold(p_value=0.0, level=0.0)
+"""No window drifts by its own p-value alone: what `monitor.discoveries` decides is left to it."""
+
+
+def monitor_test(config: MonitorConfig, reference: npt.ArrayLike) -> tuple[WindowTest, TieOrder | None]:
+    """Return a monitor's window test, and how ties are broken before it; None where the test is left to it.
+
+    Parameters
+    ----------
+    config
+        The monitor.
+    reference
+        Scores of the reference, shape (n,).
+    """
+    test = config.test
+    if not test.breaks_ties:
+        return window_test(test.name, reference, test.alternative), None
+    ties = TieOrder(reference, config.window)
+    return window_test(test.name, ties.reference, test.alternative), ties
 
 
 def threshold_rule(config: MonitorConfig, reference_size: int) -> Callable[[int], Threshold]:
@@ -14,11 +38,14 @@ def threshold_rule(config: MonitorConfig, reference_size: int) -> Callable[[int]
     Parameters
     ----------
     config
-        The monitor.
+        The monitor. With ``test.fdr`` the threshold of a window depends on all windows before it, so the
+        rule is ``UNDECIDED``.
     reference_size
         Number of scores in the reference.
     """
     test, window = config.test, config.window
+    if test.fdr is not None:
+        return lambda _: UNDECIDED
     if test.expected_run_time is None:
         return _always(test.p_val or DEFAULT_P_VAL)
     full = expected_run_time_threshold(

@@ -11,6 +11,7 @@ import numpy as np
 
 from detectors.promises import Threshold, uniform_of
 from detectors.window_tests import WindowTest
+from monitor.tied_scores import TieOrder
 from streams.windows import ClosedWindow, Example
 
 
@@ -92,6 +93,7 @@ def judge(
     score_threshold: float | None,
     reference: str,
     now_ms: int,
+    ties: TieOrder | None = None,
 ) -> list[JudgedWindow]:
     """Test closed windows, all windows of one size in one vectorised call.
 
@@ -109,6 +111,9 @@ def judge(
         Version of the test's reference.
     now_ms
         The time, milliseconds since 1970.
+    ties
+        How tied scores are put in order before they are tested; ``test`` then has the reference of this. None
+        leaves ties to the test.
     """
     by_size: dict[int, list[int]] = {}
     for i, window in enumerate(windows):
@@ -116,7 +121,7 @@ def judge(
     judged: dict[int, JudgedWindow] = {}
     for members in by_size.values():
         scores = np.stack([windows[i].scores for i in members])
-        result = test.test(scores)
+        result = test.test(scores if ties is None else ties.untied([windows[i] for i in members], scores))
         threshold = threshold_of(scores.shape[1])
         drift = threshold.is_drift(result.p_value, np.array([_uniform(windows[i]) for i in members]))
         means = scores.mean(axis=1, dtype=np.float64)

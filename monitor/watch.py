@@ -12,16 +12,18 @@ import numpy.typing as npt
 
 from detectors import Bundle, ModelDistillation, load_bundle
 from detectors.promises import Threshold
-from detectors.window_tests import WindowTest, window_test
+from detectors.window_tests import WindowTest
 from monitor.alert_policy import AlertKind, AlertState
 from monitor.alerts import Alert, AlertSource, build_alert
 from monitor.config import MonitorConfig
+from monitor.discoveries import Undecided
 from monitor.errors import ConfigError
 from monitor.ledger import Delivered, Delivery, Ledger
 from monitor.policies import alert_policy, window_policy
-from monitor.promises import threshold_rule
+from monitor.promises import monitor_test, threshold_rule
 from monitor.standing import Standing
 from monitor.state_topic import StateTopic
+from monitor.tied_scores import TieOrder
 from monitor.verdicts import JudgedWindow, judge
 from streams.events import EventBatch, EventSchema
 from streams.redis_connection import RedisConnection
@@ -56,6 +58,11 @@ class Watch:
         What Redis keys start with.
     lease_ms
         How long a closed window is left to the worker that closed it, in milliseconds.
+
+    Attributes
+    ----------
+    undecided
+        Windows with a p-value whose threshold depends on other monitors' windows too.
     """
 
     def __init__(
@@ -78,8 +85,10 @@ class Watch:
         self.references = ReferenceStore(connection, keys)
         self.store = WindowStore(connection, keys, window_policy(config), lease_ms=lease_ms)
         self.ledger = Ledger(alert_policy(config), self._publish, self._announce)
+        self.undecided: list[Undecided] = []
         self._reference = ""
         self._test: WindowTest
+        self._ties: TieOrder | None
         self._source: AlertSource
         self._threshold_of: Callable[[int], Threshold]
 
@@ -97,6 +106,7 @@ class Watch:
     def attach(self) -> None:
         """Learn from Redis how far this monitor has counted and which reference is in force."""
         self.ledger.forget()
+        self.undecided.clear()
         self.use_reference(self.references.adopt(self._reference_scores))
         self.store.attach(self._recall)
 
@@ -105,7 +115,7 @@ class Watch:
         if version is None or version == self._reference:
             return
         scores = self.references.get(version)
-        self._test = window_test(self.config.test.name, scores, self.config.test.alternative)
+        self._test, self._ties = monitor_test(self.config, scores)
         self._threshold_of = threshold_rule(self.config, len(scores))
         self._source = AlertSource(
             monitor=self.config.name,
@@ -136,18 +146,29 @@ class Watch:
         return None
 
     def judge(self, windows: Sequence[ClosedWindow], stored: Mapping[str, bytes | None]) -> None:
-        """Test closed windows and enter the verdicts; alerts that they raise are on their way then."""
+        """Test closed windows and enter the verdicts; alerts that they raise are on their way then.
+
+        With ``test.fdr`` the verdicts wait in ``undecided`` for what other windows leave to them.
+        """
         self.ledger.learn(stored)
-        self.ledger.enter(
-            judge(
-                windows,
-                self._test,
-                threshold_of=self._threshold_of,
-                score_threshold=self.detector.threshold,
-                reference=self._reference,
-                now_ms=_now_ms(),
-            )
+        judged = judge(
+            windows,
+            self._test,
+            threshold_of=self._threshold_of,
+            score_threshold=self.detector.threshold,
+            reference=self._reference,
+            now_ms=_now_ms(),
+            ties=self._ties,
         )
+        if self.config.test.fdr is None:
+            self.ledger.enter(judged)
+        else:
+            self.undecided += [Undecided(self.config.name, one) for one in judged]
+
+    def enter_decided(self, decided: Sequence[JudgedWindow]) -> None:
+        """Enter the verdicts of all windows that were undecided."""
+        self.undecided.clear()
+        self.ledger.enter(decided)
 
     def _announce(self, segment: str, standing: Standing) -> Delivery:
         return (

@@ -1,7 +1,7 @@
 """Names of everything the product keeps in Redis, in one place.
 
 All keys of a monitor share one hash tag. They live in one slot of a Redis Cluster, so that one script can
-change a batch's progress, windows and leases together or not at all.
+change a batch's progress, windows and leases together or not at all. What monitors share has its own tag.
 """
 
 from __future__ import annotations
@@ -91,3 +91,31 @@ class MonitorKeys:
     def last(self, segment: str) -> str:
         """String: a segment's last settled window with its scores, kept for people to look at."""
         return self._key(f"last:{segment}")
+
+
+@dataclass(frozen=True)
+class ProcedureKeys:
+    """Redis keys of a procedure that monitors share; its hash tag cannot be a monitor's name.
+
+    Attributes
+    ----------
+    prefix
+        What all keys start with.
+    tag
+        Kind of the procedure, in capitals.
+    name
+        Which one of its kind.
+    """
+
+    prefix: str
+    tag: str
+    name: str
+
+    @property
+    def state(self) -> str:
+        """String: the procedure after its latest decision."""
+        return f"{self.prefix}:{{{self.tag}}}:{self.name}:state"
+
+    def decision(self, about: str) -> str:
+        """String: one decision, kept for a while."""
+        return f"{self.prefix}:{{{self.tag}}}:{self.name}:decision:{about}"

@@ -8,7 +8,7 @@ from scipy.stats import kstest
 
 from detectors.errors import InvalidArgumentError
 from detectors.ks_test import KolmogorovSmirnovTest
-from detectors.tie_breaking import TieBreaker
+from detectors.tie_breaking import TieBreaker, uniforms_of
 
 
 def test_scores_that_differ_keep_their_order() -> None:
@@ -64,3 +64,18 @@ def test_a_nan_stays_one_and_shapes_must_agree() -> None:
     assert np.isnan(breaker.windows([[np.nan, 1.0]], [[0.5, 0.5]])[0, 0])
     with pytest.raises(InvalidArgumentError, match="one uniform number a score"):
         breaker.windows([[1.0, 2.0]], [[0.5]])
+
+
+def test_numbers_of_a_name_are_uniform_and_its_own() -> None:
+    numbers = uniforms_of("monitor/eu/7", 10_000)
+    assert kstest(numbers, "uniform").pvalue > 0.01
+    np.testing.assert_array_equal(numbers, uniforms_of("monitor/eu/7", 10_000))
+    assert abs(np.corrcoef(numbers, uniforms_of("monitor/eu/8", 10_000))[0, 1]) < 0.05
+    np.testing.assert_array_equal(uniforms_of("monitor/eu/7", 50, start=9000), numbers[9000:9050])
+
+
+def test_numbers_of_a_name_are_the_same_in_every_release() -> None:
+    """Workers of different versions must judge a window alike."""
+    np.testing.assert_allclose(
+        uniforms_of("a", 3), [0.16299146751393456, 0.0262746185441195, 0.580484181046245], rtol=0
+    )

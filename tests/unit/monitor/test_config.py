@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from detectors.window_tests import WINDOW_TESTS, window_test
 from monitor.config import Config, FieldsConfig, WindowTestConfig
 from monitor.config_connections import KafkaConfig, RedisConfig
 from streams.events import EventFields
@@ -51,6 +52,36 @@ def test_the_run_time_promise_replaces_the_default_level() -> None:
     test = WindowTestConfig.model_validate({"expected_run_time": 1000, "confidence": 0.9})
 
     assert (test.p_val, test.expected_run_time, test.confidence) == (None, 1000, 0.9)
+
+
+def test_a_false_discovery_rate_replaces_the_default_level() -> None:
+    window = {"size": 100, "hop": 100}
+    config = Config.model_validate(
+        {**MINIMAL, "monitors": [{**MONITOR, "window": window, "test": {"fdr": 0.05}}]}
+    )
+
+    assert (config.monitors[0].test.fdr, config.monitors[0].test.p_val) == (0.05, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "alternative"),
+    [
+        ("mannwhitneyu", "higher"),
+        ("mannwhitneyu", "lower"),
+        ("cramervonmises_2samp", "two-sided"),
+        ("anderson_ksamp", "two-sided"),
+    ],
+)
+def test_every_window_test_can_be_chosen_with_the_alternatives_that_it_has(
+    name: str, alternative: str
+) -> None:
+    test = WindowTestConfig.model_validate({"name": name, "alternative": alternative})
+
+    assert window_test(test.name, [1.0, 2.0], test.alternative).name == name
+
+
+def test_the_tests_to_choose_from_are_all_that_there_are() -> None:
+    assert set(get_args(WindowTestConfig.model_fields["name"].annotation)) == set(WINDOW_TESTS)
 
 
 def test_event_fields_are_those_that_codecs_read() -> None:

@@ -123,7 +123,48 @@ def test_the_documented_example_loads(load: Callable[..., Config], tmp_path: Pat
         (
             "p_val: 0.05",
             "p_val: 0.05, expected_run_time: 10",
-            "9: monitors[0].test needs exactly one of 'p_val' and 'expected_run_time'",
+            "9: monitors[0].test needs exactly one of 'p_val', 'expected_run_time' and 'fdr'",
+        ),
+        (
+            "p_val: 0.05",
+            "expected_run_time: 10, fdr: 0.05",
+            "9: monitors[0].test needs exactly one of 'p_val', 'expected_run_time' and 'fdr'",
+        ),
+        ("p_val: 0.05", "fdr: 1.0", "9: monitors[0].test.fdr must be less than 1"),
+        (
+            "{size: 100}\n    test: {p_val: 0.05",
+            "{size: 100, hop: 50}\n    test: {fdr: 0.05",
+            "9: monitors[0].test.fdr holds for windows that share no scores; leave out 'window.hop'",
+        ),
+        (
+            "p_val: 0.05",
+            "p_val: 0.05, name: ks",
+            "9: monitors[0].test.name must be 'ks_2samp', 'mannwhitneyu', 'cramervonmises_2samp' or 'ander",
+        ),
+        (
+            "p_val: 0.05",
+            "p_val: 0.05, name: cramervonmises_2samp",
+            "9: monitors[0].test.alternative must be 'two-sided' with cramervonmises_2samp, which has no dir",
+        ),
+        (
+            "p_val: 0.05, alternative: higher",
+            "name: anderson_ksamp",
+            "9: monitors[0].test.alternative must be 'two-sided' with anderson_ksamp, which has no direction",
+        ),
+        (
+            "p_val: 0.05, alternative: higher",
+            "p_val: 0.001, name: anderson_ksamp, alternative: two-sided",
+            "9: monitors[0].test.p_val must be above 0.001 and at most 0.25 with anderson_ksamp",
+        ),
+        (
+            "p_val: 0.05",
+            "expected_run_time: 100, name: mannwhitneyu",
+            "9: monitors[0].test.expected_run_time is kept by ks_2samp alone, whose p-values are exact",
+        ),
+        (
+            "p_val: 0.05",
+            "fdr: 0.05, name: mannwhitneyu",
+            "9: monitors[0].test.fdr is kept by ks_2samp alone, whose p-values are exact; use 'p_val'",
         ),
         ("p_val: 0.05", "confidence: 0.9", "9: monitors[0].test.confidence needs 'expected_run_time'"),
         (

@@ -87,6 +87,8 @@ KEYS = st.text(max_size=5) | st.sampled_from(
         "hop",
         "test",
         "p_val",
+        "fdr",
+        "alternative",
         "alerts",
         "dead_letters",
         "detector",
