@@ -10,12 +10,13 @@ import pytest
 import tensorflow as tf
 
 from detectors import ModelDistillation, save_detector
-from monitor.subscription import AlertSubscription
 from streams.encoding import encode_tensor
-from streams.producer import DeliveryConfirmedProducer
+from tests.traffic import consume, publish
 from tests.workers import WorkerUnderTest, monitor_config, wait_for_verdicts
 
 WINDOW = 100
+CLEAN, HARMFUL, CLEAN_AGAIN = 40, 10, 10
+"""Windows of each part of the stream."""
 CORRUPTION = "gaussian_noise_5"
 
 
@@ -57,7 +58,7 @@ def windows(cifar10: Path) -> list[list[bytes]]:
             np.concatenate([noisy[1][picked_bad], clean[1][picked]])[order],
         )
 
-    return [window(0) for _ in range(40)] + [window(50) for _ in range(10)] + [window(0) for _ in range(10)]
+    return [window(bad) for bad in [0] * CLEAN + [WINDOW // 2] * HARMFUL + [0] * CLEAN_AGAIN]
 
 
 @pytest.mark.real_broker
@@ -75,35 +76,24 @@ def test_harmful_images_raise_one_alert_and_clean_ones_resolve_it(
         test={"p_val": 0.01, "alternative": "higher"},
         alerts={"raise_after": 2, "resolve_after": 3},
     )
-    producer = DeliveryConfirmedProducer({"bootstrap.servers": kafka.bootstrap})
-    worker = WorkerUnderTest(tmp_path, config).start()
-    try:
-        for window in windows:
-            for value in window:
-                producer.send(topics["events"], value)
-        producer.flush(60)
+    with WorkerUnderTest(tmp_path, config) as worker:
+        worker.start()
+        publish(kafka.bootstrap, topics["events"], [value for window in windows for value in window])
         verdicts = wait_for_verdicts(worker, redis_url, "cifar10", len(windows))
         assert worker.stop() == 0
-    finally:
-        worker.close()
+    alerts = [
+        json.loads(message.value()) for message in consume(kafka.bootstrap, topics["alerts"], 2, extra=1.0)
+    ]
 
-    subscription = AlertSubscription(
-        {"bootstrap.servers": kafka.bootstrap}, [topics["alerts"]], from_beginning=True
-    )
-    alerts = []
-    while len(alerts) < 2:
-        alerts += subscription.poll(5.0)
-    alerts += subscription.poll(1.0)
-    subscription.close()
-    detected, resolved = alerts
-
-    assert len(verdicts) == 60
-    assert detected["type"] == "drift-monitor.drift.detected.v1"
-    assert 41 <= detected["data"]["window"]["sequence"] <= 43
-    assert detected["data"]["state"] == "drift"
-    assert detected["data"]["examples"][0]["score"] == pytest.approx(detected["data"]["scores"]["max"])
-    assert resolved["type"] == "drift-monitor.drift.resolved.v1"
-    assert resolved["data"]["window"]["sequence"] > 50
-    assert json.dumps(alerts).count("specversion") == 2
-    first = {p: span[0] for p, span in detected["data"]["window"]["offsets"][topics["events"]].items()}
-    assert first == {"0": (detected["data"]["window"]["sequence"] - 1) * WINDOW}
+    assert [verdict.offsets for verdict in verdicts] == [
+        {0: (start, start + WINDOW - 1)} for start in range(0, len(windows) * WINDOW, WINDOW)
+    ]
+    assert [alert["type"].split(".")[2] for alert in alerts] == ["detected", "resolved"]
+    detected, resolved = (alert["data"] for alert in alerts)
+    assert CLEAN < detected["window"]["sequence"] <= CLEAN + 3
+    assert CLEAN + HARMFUL < resolved["window"]["sequence"] <= len(windows)
+    assert (detected["state"], resolved["state"]) == ("drift", "normal")
+    last = detected["window"]["sequence"] * WINDOW - 1
+    assert detected["window"]["offsets"] == {topics["events"]: {"0": [last - WINDOW + 1, last]}}
+    assert detected["examples"][0]["score"] == pytest.approx(detected["scores"]["max"])
+    assert "Traceback" not in worker.log

@@ -34,7 +34,7 @@ def topics(topic: Callable[..., str]) -> dict[str, str]:
 def run(
     tiny: TinyDetector, kafka, redis_url, topics, tmp_path, caplog
 ) -> Iterator[Callable[..., WorkerThread]]:
-    """Start a worker with changes to its monitor; stop it at the end, when it must not have logged an error."""
+    """Start a worker with changes to its monitor; it is stopped at the end, without an error in its log."""
     started: list[WorkerThread] = []
 
     def start(**changes: Any) -> WorkerThread:
