@@ -145,3 +145,38 @@ def test_help_has_examples() -> None:
     outcome = invoke("--help")
     assert outcome.exit_code == 0
     assert "drift-monitor experiment contamination -o study" in outcome.stdout
+
+
+def test_a_bundle_gives_both_models(own_data: list[str], tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    from detectors import ModelDistillation, save_detector
+
+    def classifier() -> tf.keras.Model:
+        return tf.keras.Sequential([tf.keras.Input((4,)), tf.keras.layers.Dense(3, activation="softmax")])
+
+    teacher, student = classifier(), classifier()
+    save_detector(ModelDistillation(distilled_model=student, model=teacher), tmp_path / "both")
+    save_detector(ModelDistillation(distilled_model=student), tmp_path / "student")
+
+    outcome = invoke(*own_data, "--detector", tmp_path / "both", *SMALL, "-o", tmp_path / "study")
+    assert outcome.exit_code == 0, outcome.output
+    assert json.loads((tmp_path / "study" / "study.json").read_text())["models"] == ["--detector"]
+
+    outcome = invoke(*own_data, "--detector", tmp_path / "student", *SMALL, "-o", tmp_path / "none")
+    assert outcome.exit_code == 2
+    assert (
+        "student holds no teacher; make the bundle with 'drift-monitor fit --keep-teacher'" in outcome.stderr
+    )
+
+
+def test_without_matplotlib_the_extra_is_named_before_any_work(
+    own_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    outcome = invoke(*own_data, "--probabilities", tmp_path / "known.npz", "-o", tmp_path / "study")
+    assert outcome.exit_code == 2
+    assert "pip install 'drift-monitor[plots]', or add --no-figures" in outcome.stderr
+    assert not (tmp_path / "study").exists()
