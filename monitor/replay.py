@@ -40,7 +40,8 @@ def replay(policy: AlertPolicy, verdicts: Sequence[Verdict], stored: AlertState)
     Notes
     -----
     Older verdicts are dropped, so where the segment stood before the first one has to be tried: the beginning
-    from which the policy leads to what is stored is right. When none does, since the policy was changed on
+    from which the policy leads to what is stored is right, or, where several do, wrong about the first few
+    verdicts at most. When none does, since the policy was changed on
     the way, what is stored still holds from the time at which that state was entered.
     """
     if not verdicts:

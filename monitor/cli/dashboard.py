@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ TOKEN_VARIABLE = "DRIFT_MONITOR_TOKEN"  # noqa: S105 - where it is looked for, n
     cls=ExampleCommand,
     examples=[
         "drift-monitor dashboard -c monitor.yaml",
-        f"{TOKEN_VARIABLE}=$(openssl rand -hex 16) drift-monitor dashboard -c monitor.yaml --host 0.0.0.0",
+        'drift-monitor dashboard -c monitor.yaml --host 0.0.0.0 --token "$TOKEN"',
     ],
 )
 @config_option
@@ -44,7 +45,7 @@ TOKEN_VARIABLE = "DRIFT_MONITOR_TOKEN"  # noqa: S105 - where it is looked for, n
     metavar="SECRET",
     help=f"What opens the page; better given as ${TOKEN_VARIABLE}. Needed unless the address is loopback.",
 )
-def command(config_path: Path, host: str, port: int, token: str | None) -> None:
+def dashboard(config_path: Path, host: str, port: int, token: str | None) -> None:
     """Show all monitors and segments as a live web page, until Ctrl-C.
 
     Reads the state in Redis and changes nothing there; a Redis user that may only read is enough. Needs
@@ -69,13 +70,22 @@ def dashboard_server(config: Config, host: str, port: int, token: str | None = N
     SetupError
         If the web framework is not installed, or the page would be open to everyone.
     """
-    try:
-        from monitor.dashboard.server import DashboardServer
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
-            raise
+    require_web_framework()
+    from monitor.dashboard.server import DashboardServer
+
+    return DashboardServer(config, host, port, token)
+
+
+def require_web_framework() -> None:
+    """See that the web framework is installed, which is an extra.
+
+    Raises
+    ------
+    SetupError
+        If it is not.
+    """
+    if not all(map(find_spec, ("starlette", "uvicorn"))):
         raise SetupError(
             "The dashboard needs its web framework; install the extra:"
             " pip install 'drift-monitor[dashboard]'."
-        ) from error
-    return DashboardServer(config, host, port, token)
+        )

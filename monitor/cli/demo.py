@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import click
 from rich.console import Console
 
-from monitor.cli.options import ExampleCommand
+from monitor.cli.dashboard import dashboard_server, require_web_framework
+from monitor.cli.options import ExampleCommand, read_config
 from monitor.cli.tensorflow_loading import load_tensorflow
 from monitor.demo.story import Audience, Phase, Scene, Story
 from monitor.verdicts import Verdict
@@ -18,14 +21,30 @@ BAR_WIDTH = 24
 
 
 class _Screen(Audience):
-    """Shows each verdict as a line."""
+    """Shows each verdict as a line.
 
-    def __init__(self, console: Console) -> None:
+    Parameters
+    ----------
+    console
+        Where to.
+    pages
+        Closes the dashboard when it is over; None when there is to be no dashboard.
+    """
+
+    def __init__(self, console: Console, pages: ExitStack | None) -> None:
         self._console = console
+        self._pages = pages
         self._phase: Phase | None = None
+        self.story: Story | None = None
+        """What happened, once it has."""
 
     def told(self, sentence: str) -> None:
         self._console.print(sentence)
+
+    def opened(self, config: Path) -> None:
+        if self._pages is not None:
+            dashboard = dashboard_server(read_config(config), "127.0.0.1", 0)
+            self._console.print(f"Live on the dashboard: [bold]{self._pages.enter_context(dashboard).url}[/]")
 
     def saw(self, phase: Phase, verdict: Verdict, alerts: list[str]) -> None:
         if phase is not self._phase:
@@ -40,13 +59,26 @@ class _Screen(Audience):
         for kind in alerts:
             self._console.print(f"           [bold reverse] ALERT [/] [bold]drift {kind}[/]")
 
+    def ended(self, story: Story) -> bool:
+        self.story = story
+        for sentence in _moral(story):
+            self._console.print(sentence)
+        if self._pages is None:
+            self._console.print("\nTo see it drawn, live: [bold]drift-monitor demo --dashboard[/]")
+            return False
+        self._console.print("\nThe traffic goes on and the dashboard stays open until Ctrl-C.")
+        return True
+
 
 @click.command(
-    "demo", cls=ExampleCommand, examples=["drift-monitor demo", "drift-monitor demo --json --seed 7"]
+    "demo",
+    cls=ExampleCommand,
+    examples=["drift-monitor demo", "drift-monitor demo --dashboard", "drift-monitor demo --json"],
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON with the outcome, last.")
+@click.option("--dashboard", is_flag=True, help="Show it on a live web page, and go on until Ctrl-C.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the data, the models and the traffic.")
-def demo(as_json: bool, seed: int) -> None:
+def demo(as_json: bool, dashboard: bool, seed: int) -> None:
     """See the main job at work: an embedded broker and Redis, handwritten digits, the real worker.
 
     Trains a classifier and its distilled copy, then streams clean events, harmlessly changed ones, harmful
@@ -54,13 +86,19 @@ def demo(as_json: bool, seed: int) -> None:
     harmful events raised an alert and the clean ones before them did not.
     """
     started = time.monotonic()
+    if dashboard:
+        require_web_framework()
     load_tensorflow()
     from monitor.demo.play import play
 
-    console = Console(stderr=as_json, highlight=False)
-    story = play(_Screen(console), seed)
-    for sentence in _moral(story):
-        console.print(sentence)
+    with ExitStack() as pages:
+        screen = _Screen(Console(stderr=as_json, highlight=False), pages if dashboard else None)
+        try:
+            story = play(screen, seed)
+        except KeyboardInterrupt:
+            if screen.story is None:
+                raise
+            story = screen.story
     if as_json:
         click.echo(json.dumps(_summary(story, time.monotonic() - started)))
     sys.exit(0 if story.as_promised else 1)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-BINS = 30
+FEWEST_BINS, MOST_BINS = 12, 30
 CURVE_POINTS = 400
 """More points than a chart has pixels for would only be sent for nothing."""
 
@@ -89,7 +89,8 @@ def compare(
 
     scale, low = _axis(ours, theirs)
     drawn = np.maximum(x, low)
-    edges = _edges(scale, low, float(drawn[-1]))
+    bins = min(MOST_BINS, max(FEWEST_BINS, round(2 * len(ours) ** 0.5)))
+    edges = _edges(scale, low, float(drawn[-1]), bins)
     kept = _thinned(drawn, widest)
     return Comparison(
         scale=scale,
@@ -115,15 +116,15 @@ def _axis(ours: FloatArray, theirs: FloatArray) -> tuple[Literal["linear", "log"
     return "linear", float(min(ours[0], theirs[0]))
 
 
-def _edges(scale: str, low: float, high: float) -> FloatArray:
+def _edges(scale: str, low: float, high: float, bins: int) -> FloatArray:
     if low == high:
         # All scores are the same; the bin around them needs a width.
         low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
     if scale == "log":
-        edges = np.geomspace(low, high, BINS + 1)
+        edges = np.geomspace(low, high, bins + 1)
         edges[[0, -1]] = low, high
         return edges
-    return np.linspace(low, high, BINS + 1)
+    return np.linspace(low, high, bins + 1)
 
 
 def _shares(scores: FloatArray, edges: FloatArray) -> FloatArray:

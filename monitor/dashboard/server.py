@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from threading import Thread
 from types import TracebackType
@@ -92,8 +93,10 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # Connections that come before the server is up wait in the backlog, so the page opens at once.
         return socket.create_server(address[:2], family=family, backlog=128)
+    except socket.gaierror as error:
+        raise SetupError(f"--host: {host} is not the name of an address: {error.strerror}.") from error
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise SetupError(
             f"The dashboard cannot listen on {host}, port {port}: {reason}; choose another --host or --port."
         ) from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from detectors import save_detector
@@ -34,6 +36,9 @@ PARTITION = 0
 
 VERDICT_SECONDS = 40.0
 """How long a verdict may take; the first one waits for the worker to load TensorFlow."""
+
+ENCORE_SECONDS = 2.0
+"""How often a window of events comes after the end, for those who stay."""
 
 ALERT_SECONDS = 0.3
 """How long to look out for an alert after a verdict; it was delivered before the verdict was stored."""
@@ -65,6 +70,7 @@ def play(audience: Audience, seed: int) -> Story:
         save_detector(study.detector, home / "bundle", reference=study.reference)
         config = home / "monitor.yaml"
         config.write_text(yaml.safe_dump(_config(kafka.bootstrap, redis.url), sort_keys=False))
+        audience.opened(config)
         audience.told("Starting the worker on an embedded Kafka broker and an embedded Redis.")
         worker = stack.enter_context(WorkerProcess(config, home / "worker.log"))
         connection = RedisConnection(redis.url)
@@ -86,17 +92,27 @@ def play(audience: Audience, seed: int) -> Story:
                 f"Window {number} had no verdict in time; the worker says: {worker.log_tail()}"
             )
 
+        def send_window(phase: Phase) -> None:
+            for value in _window(study.traffic, phase, rng):
+                producer.send(EVENTS, value, partition=PARTITION)
+            producer.flush(VERDICT_SECONDS)
+
         scenes = [Scene(phase) for phase in PHASES]
         for scene in scenes:
             for _ in range(scene.phase.windows):
-                for value in _window(study.traffic, scene.phase, rng):
-                    producer.send(EVENTS, value, partition=PARTITION)
-                producer.flush(VERDICT_SECONDS)
+                send_window(scene.phase)
                 scene.verdicts.append(verdict(sum(len(known.verdicts) for known in scenes) + 1))
                 kinds = [str(alert["type"]).split(".")[2] for alert in alerts.poll(ALERT_SECONDS)]
                 scene.alerts += kinds
                 audience.saw(scene.phase, scene.verdicts[-1], kinds)
-        return Story(study.traffic.accuracy, scenes)
+        story = Story(study.traffic.accuracy, scenes)
+        if audience.ended(story):
+            for phase in cycle(PHASES):
+                for _ in range(phase.windows):
+                    worker.check()
+                    send_window(phase)
+                    time.sleep(ENCORE_SECONDS)
+        return story
 
 
 def _config(bootstrap: str, redis_url: str) -> dict[str, Any]:
@@ -121,12 +137,14 @@ def _window(traffic: Traffic, phase: Phase, rng: np.random.Generator) -> list[by
     """Draw the events of one window, with replacement, in random order."""
     changed: tuple[Images, Images] = getattr(traffic, phase.kind)
     count = round(phase.share * WINDOW)
-    parts = [_draw(changed, count, rng), _draw(traffic.clean, WINDOW - count, rng)]
+    parts = [_draw(phase.kind, changed, count, rng), _draw("clean", traffic.clean, WINDOW - count, rng)]
     order = rng.permutation(WINDOW)
-    instances, predictions = (np.concatenate(column)[order] for column in zip(*parts, strict=True))
-    return encode_json(instances, predictions)
+    instances, predictions, ids = (np.concatenate(column)[order] for column in zip(*parts, strict=True))
+    return encode_json(instances, predictions, ids=ids.tolist())
 
 
-def _draw(part: tuple[Images, Images], count: int, rng: np.random.Generator) -> tuple[Images, Images]:
+def _draw(
+    kind: str, part: tuple[Images, Images], count: int, rng: np.random.Generator
+) -> tuple[Images, Images, npt.NDArray[np.str_]]:
     chosen = rng.integers(len(part[0]), size=count)
-    return part[0][chosen], part[1][chosen]
+    return part[0][chosen], part[1][chosen], np.array([f"{kind}-{row}" for row in chosen], dtype=np.str_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from monitor.verdicts import Verdict
 
@@ -68,5 +69,12 @@ class Audience:
     def told(self, sentence: str) -> None:
         """Take note of what happens next."""
 
+    def opened(self, config: Path) -> None:
+        """Take note that the servers run, and of the config that says where."""
+
     def saw(self, phase: Phase, verdict: Verdict, alerts: list[str]) -> None:
         """Take note of a verdict and of the kinds of alerts that came with it."""
+
+    def ended(self, story: Story) -> bool:
+        """Take note of what happened; True asks for more of the same traffic, until interrupted."""
+        return False

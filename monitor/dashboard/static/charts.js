@@ -2,6 +2,8 @@
 
 /* global uPlot */
 
+import { number } from "./format.js";
+
 const FONT = "12px system-ui, sans-serif";
 const LABEL_HEIGHT = 17;
 const charts = new Set();
@@ -202,7 +204,7 @@ class ScoreChart {
     return {
       cursor: { show: false },
       scales: { x: { time: false, range: () => [low, high] }, y },
-      axes: [scoreAxis, axis({ size: 58, values: (_, splits) => splits.map((share) => `${Math.round(share * 100)} %`) })],
+      axes: [scoreAxis, axis({ size: 58, values: (_, splits) => splits.map((share) => `${Number((share * 100).toPrecision(3))} %`) })],
       series,
     };
   }
@@ -266,7 +268,7 @@ export class Ecdf extends ScoreChart {
     ctx.stroke();
     ctx.font = `600 ${12 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "middle";
-    const text = `D = ${distance.toFixed(2)}`;
+    const text = `D = ${number(distance)}`;
     const onRight = x + ctx.measureText(text).width + 12 * ratio < plot.bbox.left + plot.bbox.width;
     ctx.textAlign = onRight ? "left" : "right";
     ctx.fillText(text, x + (onRight ? 8 : -8) * ratio, (one + other) / 2);

@@ -38,9 +38,10 @@ export function sparkline() {
 
 // One bar a window, as high as its statistic; two paths instead of twenty bars keep 1,000 rows light.
 export function drawSparkline(svg, { statistic, drift }) {
+  const tallest = Math.max(0.5, ...statistic);
   const paths = { clean: "", drifted: "" };
   statistic.forEach((value, i) => {
-    const height = Math.max(1.5, Math.min(1, value) * HEIGHT);
+    const height = Math.max(1.5, (value / tallest) * HEIGHT);
     paths[drift[i] ? "drifted" : "clean"] += `M${i * BAR} ${HEIGHT}v${-height}h${BAR - 1}v${height}z`;
   });
   const width = Math.max(1, statistic.length * BAR);

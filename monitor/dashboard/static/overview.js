@@ -132,7 +132,7 @@ function newRow(item) {
       node.dataset.state = next.state;
       setState(mark, next.state, STATE_NAMES[next.state]);
       setText(cell.p, last ? pValue(last.p_value) : "–");
-      setText(cell.statistic, last ? number(last.statistic, 2) : "–");
+      setText(cell.statistic, last ? number(last.statistic) : "–");
       setText(cell.flagged, last ? percent(last.flagged_fraction) : "–");
       spark.style.display = last ? "" : "none";
       if (last) drawSparkline(spark, next.recent);

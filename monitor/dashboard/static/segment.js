@@ -60,7 +60,7 @@ function lead(data, now) {
   const drifted = during.filter(Boolean).length;
   if (data.state === "drift") {
     const worst = Math.max(...verdicts.statistic.slice(-during.length));
-    return `In drift ${since}. ${drifted} of the latest ${count(during.length, "window")} drifted, ${statisticName(data)} up to ${number(worst, 2)}.`;
+    return `In drift ${since}. ${drifted} of the latest ${count(during.length, "window")} drifted, ${statisticName(data)} up to ${number(worst)}.`;
   }
   if (data.state === "pending") {
     return `Pending ${since}: ${drifted === 1 ? "a window has" : `${drifted} windows have`} drifted, not yet enough for an alert.`;
@@ -84,7 +84,7 @@ function showTiles(data, now) {
     const critical = verdicts.critical[end];
     tiles.push(
       ["p-value", pValue(verdicts.p_value[end]), `threshold ${pValue(verdicts.threshold[end])}`, verdicts.drift[end]],
-      [statisticName(data), number(verdicts.statistic[end], 2), critical === null ? `test: ${data.alternative}` : `drift from ${number(critical, 2)}`],
+      [statisticName(data), number(verdicts.statistic[end]), critical === null ? `test: ${data.alternative}` : `drift from ${number(critical)}`],
       ["Flagged inputs", percent(verdicts.flagged_fraction[end]), `of ${verdicts.size[end].toLocaleString("en")} in window ${verdicts.sequence[end]}`],
       ["Mean score", number(verdicts.mean[end]), mean === undefined ? "" : `reference ${number(mean)}`],
       ["Throughput", data.rate === null ? "–" : `${number(data.rate)}/s`, `last verdict ${duration(now - verdicts.tested_ms[end])} ago`],
@@ -211,7 +211,7 @@ function showPicked() {
   const parts = [
     `${verdicts.sequence[i]}, ${clock(verdicts.tested_ms[i])}: ${verdicts.drift[i] ? "drifted" : "clean"}`,
     `p ${pValue(verdicts.p_value[i])} (threshold ${pValue(verdicts.threshold[i])})`,
-    `${statisticName(current)} ${number(verdicts.statistic[i], 2)}`,
+    `${statisticName(current)} ${number(verdicts.statistic[i])}`,
     `mean score ${number(verdicts.mean[i])}`,
   ];
   if (verdicts.flagged_fraction[i] !== null) parts.push(`${percent(verdicts.flagged_fraction[i])} flagged`);
@@ -230,7 +230,7 @@ function showDistributions(data) {
     return;
   }
   setText(byId("histogram-title"), `Scores of window ${data.last.sequence} and of the reference`);
-  const distance = number(comparison.distance, 2);
+  const distance = number(comparison.distance);
   for (const note of document.querySelectorAll("#distributions .scale")) {
     setText(note, comparison.scale === "log" ? "scores on a logarithmic axis" : "");
   }
