@@ -56,9 +56,11 @@ class MannWhitneyTest:
         scipy_name = {"higher": "less", "lower": "greater", "two-sided": "two-sided"}[self.alternative]
         reference = np.broadcast_to(self.reference, (len(scores), len(self.reference)))
         found = stats.mannwhitneyu(reference, scores, alternative=scipy_name, axis=1)
+        # Where all pooled scores are equal U has no variance; some versions of scipy then return NaN.
+        p_value = np.where(np.isnan(found.pvalue), 1.0, found.pvalue)
         return WindowTestResult(
             statistic=np.asarray(found.statistic, dtype=np.float64),
-            p_value=np.asarray(found.pvalue, dtype=np.float64),
+            p_value=np.asarray(p_value, dtype=np.float64),
         )
 
 
