@@ -24,6 +24,9 @@ SAME_P_VALUE = 1e-9
 ENOUGH_WINDOWS_IN_REFERENCE = 10
 """A reference of this many windows has a rate within about a factor of 2 of the pooled one."""
 
+LARGEST_WINDOW_FOR_LUCK = 200
+"""Larger windows stand for this size: luck depends on n / m nearly alone, and its cost grows as m squared."""
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -191,11 +194,19 @@ def reference_size_warning(n: int, m: int, level: float, alternative: str = "hig
     -------
     str or None
         Two sentences, or None if the reference is large enough.
+
+    Notes
+    -----
+    The luck of windows above 200 scores is that of 200 scores and a reference in proportion.
     """
+    n, m = check_positive_int(n, "n"), check_positive_int(m, "m")
     if n >= ENOUGH_WINDOWS_IN_REFERENCE * m:
         return None
     two_sided = parse_alternative(alternative, scipy_greater="higher") == "two-sided"
-    luck = reference_luck(n, m, check_number(level, "level", 0.0, 1.0), two_sided)
+    scale = min(LARGEST_WINDOW_FOR_LUCK / m, 1.0)
+    luck = reference_luck(
+        max(round(n * scale), 1), round(m * scale), check_number(level, "level", 0.0, 1.0), two_sided
+    )
     return (
         f"The reference holds {n} scores, fewer than {ENOUGH_WINDOWS_IN_REFERENCE} windows of {m}: of ten "
         f"references drawn like it, nine raise between {luck.low / luck.pooled:.2g} and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import NoReturn, TypeAlias
 
@@ -16,6 +17,7 @@ from monitor.errors import MonitorError
 from monitor.findings import Finding, Severity, failed, ok, warning
 from monitor.kafka_checks import check_kafka, topic_uses
 from monitor.pipeline import Pipeline
+from monitor.promises import luck_of_the_reference, monitor_test, threshold_rule
 from monitor.redis_checks import check_redis, connect
 from monitor.watch import Watch
 from streams.errors import StreamError
@@ -26,9 +28,8 @@ from streams.reference_store import reference_version
 
 Reference: TypeAlias = npt.NDArray[np.float32]
 
-REFERENCE_TO_WINDOW = 10
-"""Scores that a reference should have for each score of a window. What chance put into a reference moves
-every verdict against it, and fades only as it outgrows the window."""
+SLOW_SECONDS = 5.0
+"""Time to a threshold from which operators should know of it; those of large windows take half a minute."""
 
 
 def check_all(config: Config, *, create_topics: bool = False) -> Iterator[Finding]:
@@ -93,26 +94,43 @@ def _check_reference(watch: Watch, bundled_scores: Reference) -> Iterator[Findin
     try:
         current = watch.references.current()
         if current is None:
-            size = len(bundled_scores)
+            scores = bundled_scores
             state = "the bundle's; the first worker puts it in force"
         else:
-            watch.use_reference(current)
-            size = len(watch.references.get(current))
+            scores = watch.references.get(current)
             state = (
                 "the bundle's, in force" if current == bundled else "in force; the bundle holds another one"
             )
+        monitor_test(watch.config, scores)
     except (StreamError, MonitorError, DetectorError) as error:
         yield failed(subject, str(error))
         return
+    size = len(scores)
     described = f"{short_version(current or bundled)}, {size} scores, {state}"
-    window = watch.config.window.size
-    if size < REFERENCE_TO_WINDOW * window:
-        yield warning(
+    luck = luck_of_the_reference(watch.config, size)
+    yield ok(subject, described) if luck is None else warning(subject, f"{described}. {luck}")
+    if watch.config.test.expected_run_time is not None:
+        yield _check_promise(watch.config, size)
+
+
+def _check_promise(monitor: MonitorConfig, reference_size: int) -> Finding:
+    """Work out the threshold of a promised run-time, as every worker does at its start."""
+    subject = f"promise of {monitor.name}"
+    started = time.monotonic()
+    try:
+        threshold = threshold_rule(monitor, reference_size)(monitor.window.size)
+    except DetectorError as error:
+        return failed(subject, str(error))
+    seconds = time.monotonic() - started
+    found = f"one false alarm in {monitor.test.expected_run_time:g} windows; drift is a p-value below"
+    found = f"{found} {threshold.p_value:.3g}"
+    if seconds > SLOW_SECONDS:
+        return warning(
             subject,
-            f"{described}; for windows of {window} it should have {REFERENCE_TO_WINDOW * window} or more.",
+            f"{found}. That took {seconds:.0f} s to work out, and takes every worker as long at its start and"
+            " when a reference of another size is promoted.",
         )
-    else:
-        yield ok(subject, described)
+    return ok(subject, found)
 
 
 def short_version(version: str) -> str:

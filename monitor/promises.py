@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 import numpy.typing as npt
 
-from detectors.promises import Threshold, expected_run_time_threshold
+from detectors.online_fdr import OnlineFdr
+from detectors.promises import (
+    ENOUGH_WINDOWS_IN_REFERENCE,
+    Threshold,
+    expected_run_time_threshold,
+    reference_size_warning,
+)
 from detectors.window_tests import WindowTest, window_test
 from monitor.config import DEFAULT_P_VAL, MonitorConfig
 from monitor.tied_scores import TieOrder
@@ -59,6 +65,37 @@ def threshold_rule(config: MonitorConfig, reference_size: int) -> Callable[[int]
     # Windows that close for their age may have any size; a threshold of its own for each would take seconds.
     partial = _always(full.level)
     return lambda size: full if size == window.size else partial(size)
+
+
+def luck_of_the_reference(config: MonitorConfig, reference_size: int) -> str | None:
+    """Say by how much false alarms depend on the reference that a monitor happens to have.
+
+    Parameters
+    ----------
+    config
+        The monitor.
+    reference_size
+        Number of scores in the reference.
+
+    Returns
+    -------
+    str or None
+        Sentences; None if the reference is large enough for its windows, or its luck is allowed for by a
+        ``confidence``.
+    """
+    test, m = config.test, config.window.size
+    if test.confidence is not None or reference_size >= ENOUGH_WINDOWS_IN_REFERENCE * m:
+        return None
+    if test.name != "ks_2samp":
+        return (
+            f"For windows of {m} it should have {ENOUGH_WINDOWS_IN_REFERENCE * m} or more: what chance put"
+            " into a smaller one moves every verdict against it."
+        )
+    level = 1 / test.expected_run_time if test.expected_run_time is not None else test.p_val
+    if test.fdr is not None:
+        procedure = OnlineFdr(test.fdr)
+        level = procedure.threshold(procedure.start())
+    return reference_size_warning(reference_size, m, level or DEFAULT_P_VAL, test.alternative)
 
 
 def _always(level: float) -> Callable[[int], Threshold]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -209,8 +210,29 @@ def test_a_reference_that_is_small_for_its_windows_is_warned_about(running):
     code, found = findings(running)
     severity, sentence = found["reference of churn"]
     assert (code, severity) == (0, "warning")
-    assert "200 scores" in sentence
-    assert "for windows of 100 it should have 1000 or more." in sentence
+    assert (
+        "the first worker puts it in force. The reference holds 200 scores, fewer than 10 windows" in sentence
+    )
+    assert re.search(r"nine raise between [\d.e-]+ and [\d.]+ times the false alarms", sentence)
+
+
+def test_a_confidence_allows_for_a_small_reference(running):
+    running.monitor |= {"window": {"size": 100}, "test": {"expected_run_time": 100, "confidence": 0.9}}
+    code, found = findings(running)
+    assert (code, found["reference of churn"][0], found["promise of churn"][0]) == (0, "ok", "ok")
+    assert "one false alarm in 100 windows; drift is a p-value below 0.00" in found["promise of churn"][1]
+
+
+def test_a_promise_that_cannot_be_kept(running):
+    running.monitor |= {"window": {"size": 100, "hop": 10}, "test": {"expected_run_time": 2}}
+    assert "New alarms cannot come as often as once in 2 windows" in failures(running)["promise of churn"]
+
+
+def test_other_tests_need_a_large_reference_too(running):
+    running.monitor |= {"window": {"size": 100}, "test": {"name": "mannwhitneyu"}}
+    severity, sentence = findings(running)[1]["reference of churn"]
+    assert severity == "warning"
+    assert "For windows of 100 it should have 1000 or more" in sentence
 
 
 def test_the_reference_in_force_is_told_apart_from_the_bundles(running, tmp_path):

@@ -133,6 +133,25 @@ def test_small_references_are_warned_of_with_the_size_of_their_luck() -> None:
     assert reference_size_warning(600, 60, 0.01) is None
 
 
+def test_the_warning_comes_at_once_for_windows_of_any_size() -> None:
+    large = reference_size_warning(60_000, 20_000, 0.01)
+    small = reference_size_warning(600, 200, 0.01)
+    assert large is not None
+    assert small is not None
+    assert large.split("between")[1].split("times")[0] == small.split("between")[1].split("times")[0]
+    assert "Use at least 200000 scores" in large
+
+
+def test_luck_depends_on_the_windows_that_a_reference_holds() -> None:
+    """What lets large windows be warned of by smaller ones."""
+    one, other = (
+        reference_luck(600, 200, 0.01, two_sided=False),
+        reference_luck(240, 80, 0.01, two_sided=False),
+    )
+    assert one.high / one.pooled == pytest.approx(other.high / other.pooled, rel=0.2)
+    assert one.low / one.pooled == pytest.approx(other.low / other.pooled, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
