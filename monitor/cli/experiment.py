@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -13,12 +13,9 @@ from monitor.cli.tensorflow_loading import load_tensorflow
 from monitor.errors import SetupError
 
 if TYPE_CHECKING:
-    from detectors.distillation import ModelDistillation
-    from monitor.experiment.data import StudyData
     from monitor.experiment.measuring import Scorer
 
 _FILE = click.Path(path_type=Path)
-STUDENT_BATCH_SIZE = 64
 
 
 @click.group("experiment", cls=ExampleGroup, examples=["drift-monitor experiment contamination -o study"])
@@ -164,6 +161,7 @@ def contamination(
         )
 
     load_tensorflow()
+    from monitor.cli.experiment_models import assemble, model_scorer, open_bundle, open_digits
     from monitor.cli.progress import counting_progress
     from monitor.experiment.data import check_corruptions, complete_corruptions
     from monitor.experiment.measuring import StoredScorer, instance_count, measure
@@ -174,7 +172,7 @@ def contamination(
 
     scorer: Scorer
     if clean is None or corrupted is None:
-        data, scorer = _digits(seed)
+        data, scorer = open_digits(seed)
     else:
         from monitor.experiment.sources import open_data
 
@@ -182,10 +180,10 @@ def contamination(
         if probabilities is not None:
             scorer = StoredScorer(probabilities, loss, temperature)
         elif detector is not None:
-            scorer = _scorer(_load_detector(detector), divide_by)
+            scorer = model_scorer(open_bundle(detector), divide_by)
         else:
-            made = _make_detector(data, str(teacher), distilled, epochs, divide_by, loss, temperature, seed)
-            scorer = _scorer(made, divide_by)
+            made = assemble(data, str(teacher), distilled, epochs, divide_by, loss, temperature, seed)
+            scorer = model_scorer(made, divide_by)
     if corruptions:
         data = data.only(corruptions)
     pooled = list(pool) or complete_corruptions(data.corrupted)
@@ -226,71 +224,3 @@ def _check_sources(clean: Path | None, corrupted: Path | None, models: list[str]
         raise SetupError(f"{models[0]} is about data that are not given; add --clean and --corrupted.")
     if clean is not None and len(models) != 1:
         raise SetupError("Give one of --probabilities, --detector and --teacher, and no more than one.")
-
-
-def _digits(seed: int) -> tuple[StudyData, Scorer]:
-    from monitor.cli.progress import training_progress
-    from monitor.experiment.digits import STUDENT_EPOCHS, distil_digits, prepare_digits
-
-    study = prepare_digits(seed)
-    with training_progress(STUDENT_EPOCHS) as callback:
-        detector = distil_digits(study, [callback])
-    return study.data, _scorer(detector, None)
-
-
-def _scorer(detector: ModelDistillation, divide_by: float | None) -> Scorer:
-    from detectors.instances import DEFAULT_BATCH_SIZE
-    from monitor.experiment.measuring import ModelScorer
-
-    return ModelScorer(detector, divide_by, DEFAULT_BATCH_SIZE)
-
-
-def _load_detector(path: Path) -> ModelDistillation:
-    from detectors import load_detector
-    from detectors.distillation import ModelDistillation
-
-    detector = load_detector(path)
-    if not isinstance(detector, ModelDistillation) or detector.model is None:
-        raise SetupError(
-            f"--detector: {path} holds no teacher; make the bundle with 'drift-monitor fit --keep-teacher'."
-        )
-    return detector
-
-
-def _make_detector(
-    data: StudyData,
-    teacher: str,
-    distilled: str | None,
-    epochs: int,
-    divide_by: float | None,
-    loss: Literal["kld", "xent"],
-    temperature: float,
-    seed: int,
-) -> ModelDistillation:
-    """Put teacher and student together; train the student if there is none."""
-    import tensorflow as tf
-
-    from detectors.distillation import ModelDistillation
-    from monitor.cli.progress import training_progress
-    from monitor.experiment.measuring import scaled
-    from monitor.keras_models import read_model
-    from monitor.students import build_student
-
-    model = read_model(teacher, "--teacher")
-    options: dict[str, Any] = {"model": model, "loss_type": loss, "temperature": temperature}
-    if distilled is not None:
-        return ModelDistillation(distilled_model=read_model(distilled, "--distilled"), **options)
-    if data.training is None:
-        raise SetupError(
-            "Give the teacher's copy with --distilled, or instances to train one on with --train."
-        )
-    training = scaled(data.training(), divide_by)
-    tf.keras.utils.set_random_seed(seed)
-    detector = ModelDistillation(
-        distilled_model=build_student(training, int(model.output_shape[-1])), **options
-    )
-    with training_progress(epochs) as callback:
-        detector.fit(
-            training, epochs=epochs, batch_size=STUDENT_BATCH_SIZE, verbose=False, callbacks=[callback]
-        )
-    return detector
