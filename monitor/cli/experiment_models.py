@@ -1,4 +1,4 @@
-"""The models of a study, from what the user named. Importing this module takes seconds: it needs TensorFlow."""
+"""The models of a study, from what the user named. Importing this takes seconds: it needs TensorFlow."""
 
 from __future__ import annotations
 
