@@ -111,7 +111,8 @@ def load_archive(path: Path) -> Any:
         return tf.keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged config makes any layer raise anything
         raise BundleError(
-            f"{path.name} cannot be loaded by Keras {keras.__version__}: {first_line(error)}"
+            f"{path.name} was saved by Keras {_saved_by(path)} and cannot be loaded by Keras"
+            f" {keras.__version__}: {first_line(error)}"
         ) from error
 
 
@@ -131,6 +132,12 @@ def inspect_archive(path: Path) -> None:
                 _check_weights(weights, path.name)
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, KeyError) as error:
         raise BundleError(f"{path.name} is not a readable Keras archive: {first_line(error)}") from error
+
+
+def _saved_by(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        metadata: object = json.loads(archive.read("metadata.json"))
+    return str(metadata.get("keras_version")) if isinstance(metadata, dict) else "of an unknown version"
 
 
 def first_line(error: BaseException) -> str:

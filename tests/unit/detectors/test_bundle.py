@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +20,6 @@ from detectors import (
     scale_by_instance,
 )
 from detectors.errors import BundleError, InvalidArgumentError
-
-CIFAR10 = Path(__file__).resolve().parents[4] / "shared" / "data" / "cifar10"
 
 
 @pytest.fixture
@@ -247,15 +244,14 @@ def test_bundle_is_readable_by_other_users(distillation, tmp_path):
     assert (tmp_path / "bundle").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-@pytest.mark.skipif(not CIFAR10.is_dir(), reason=f"the CIFAR-10 models are not at {CIFAR10}")
-def test_real_models_make_a_bundle(tmp_path):
+def test_real_models_make_a_bundle(cifar10, tmp_path):
     detector = ModelDistillation(
-        distilled_model=tf.keras.models.load_model(CIFAR10 / "distilled.keras"),
-        model=tf.keras.models.load_model(CIFAR10 / "teacher.keras"),
+        distilled_model=tf.keras.models.load_model(cifar10 / "distilled.keras"),
+        model=tf.keras.models.load_model(cifar10 / "teacher.keras"),
     )
-    scores = np.load(CIFAR10 / "probs.npz", allow_pickle=False)["score_test"][:1000]
+    scores = np.load(cifar10 / "probs.npz", allow_pickle=False)["score_test"][:1000]
     save_detector(detector, tmp_path / "cifar10", reference=scores)
     bundle = load_bundle(tmp_path / "cifar10")
     np.testing.assert_array_equal(bundle.reference, np.sort(scores))
-    X = np.load(CIFAR10 / "cifar10_eval.npz", allow_pickle=False)["X"][:20] / 255.0
+    X = np.load(cifar10 / "cifar10_eval.npz", allow_pickle=False)["X"][:20] / 255.0
     np.testing.assert_allclose(bundle.detector.score(X), detector.score(X), rtol=1e-5, atol=1e-6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ import tensorflow as tf
 
 from detectors import ModelDistillation
 from detectors.losses import distillation_loss, kld
-
-CIFAR10 = Path(__file__).resolve().parents[4] / "shared" / "data" / "cifar10"
 
 
 def softmax(logits):
@@ -202,12 +199,11 @@ def test_threads_get_their_own_scores(classifier, rng):
     assert detector.tracing_count == 1
 
 
-@pytest.mark.skipif(not CIFAR10.is_dir(), reason=f"the CIFAR-10 models are not at {CIFAR10}")
-def test_scores_of_real_images_and_models():
-    student = tf.keras.models.load_model(CIFAR10 / "distilled.keras")
-    teacher = tf.keras.models.load_model(CIFAR10 / "teacher.keras")
-    known = np.load(CIFAR10 / "probs.npz", allow_pickle=False)
-    X = np.load(CIFAR10 / "cifar10_eval.npz", allow_pickle=False)["X"][:200] / 255.0
+def test_scores_of_real_images_and_models(cifar10):
+    student = tf.keras.models.load_model(cifar10 / "distilled.keras")
+    teacher = tf.keras.models.load_model(cifar10 / "teacher.keras")
+    known = np.load(cifar10 / "probs.npz", allow_pickle=False)
+    X = np.load(cifar10 / "cifar10_eval.npz", allow_pickle=False)["X"][:200] / 255.0
     y, p = known["teacher_eval"][:200], known["distilled_eval"][:200]
     detector = ModelDistillation(distilled_model=student, model=teacher)
     # Convolutions differ between machines by some 1e-6 in a probability, and a score by that times 1 / p.
