@@ -27,7 +27,6 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from monitor.assembly import open_worker
 from monitor.config_file import load_config
 from streams.codecs.protocol import codec_class
-from streams.encoding import encode_json
 from streams.records import RecordBatch
 from tests.servers.kafka import KafkaBroker
 from tests.servers.redis import RedisServer
@@ -38,7 +37,7 @@ TOPICS = {"events": "events", "alerts": "alerts", "rejected": "rejected"}
 WINDOW = 100
 BATCH = 5000
 DECIMALS = 6
-"""Of each feature, which makes events of about 360 bytes."""
+"""Of each number, as services write them; it makes events of about 340 bytes."""
 DISTINCT = 20_000
 """Events that differ; the topic repeats them."""
 POLL_SECONDS = 0.005
@@ -52,7 +51,14 @@ def fill(bootstrap: str, tiny: TinyDetector, count: int, partitions: int) -> int
     for created in admin.create_topics(topics).values():
         created.result(30)
     events = tiny.calm(min(count, DISTINCT), seed=1)
-    distinct = encode_json(np.round(events.instances, DECIMALS), events.predictions)
+    distinct = [
+        json.dumps({"instance": instance, "prediction": prediction}, separators=(",", ":")).encode()
+        for instance, prediction in zip(
+            np.round(events.instances.astype(float), DECIMALS).tolist(),
+            np.round(events.predictions.astype(float), DECIMALS).tolist(),
+            strict=True,
+        )
+    ]
     values = [distinct[i % len(distinct)] for i in range(count)]
     publish(bootstrap, TOPICS["events"], values, partitions=[i % partitions for i in range(count)])
     return sum(map(len, distinct)) // len(distinct)
