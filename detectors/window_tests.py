@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from detectors.errors import InvalidArgumentError
 from detectors.ks_test import KolmogorovSmirnovTest
+from detectors.rank_cusum import RankCusumTest
 from detectors.rank_tests import AndersonDarlingTest, CramerVonMisesTest, MannWhitneyTest
 from detectors.window_samples import Alternative, WindowTestResult
 
@@ -44,7 +45,13 @@ class WindowTest(Protocol):
 
 WINDOW_TESTS = {
     test.name: test
-    for test in (KolmogorovSmirnovTest, CramerVonMisesTest, MannWhitneyTest, AndersonDarlingTest)
+    for test in (
+        KolmogorovSmirnovTest,
+        CramerVonMisesTest,
+        MannWhitneyTest,
+        AndersonDarlingTest,
+        RankCusumTest,
+    )
 }
 """Every window test by its name."""
 
@@ -55,7 +62,7 @@ def window_test(name: str, reference: npt.ArrayLike, alternative: str = "two-sid
     Parameters
     ----------
     name
-        ``ks_2samp``, ``cramervonmises_2samp``, ``mannwhitneyu`` or ``anderson_ksamp``.
+        ``ks_2samp``, ``cramervonmises_2samp``, ``mannwhitneyu``, ``anderson_ksamp`` or ``rank_cusum``.
     reference
         Scores of a clean sample, shape (n,), any order.
     alternative

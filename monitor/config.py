@@ -31,6 +31,11 @@ _DEFAULT_MAX_BYTES = 1_048_576
 _LARGEST_WINDOW = 1_000_000
 _PROMISES = ("p_val", "expected_run_time", "fdr")
 _WITHOUT_DIRECTION = ("cramervonmises_2samp", "anderson_ksamp")
+_NOT_KEPT_BY = {
+    "rank_cusum": ("confidence", "fdr"),
+    **dict.fromkeys(("mannwhitneyu", *_WITHOUT_DIRECTION), ("expected_run_time", "fdr")),
+}
+"""Promises that a test cannot keep."""
 
 
 class WorkerConfig(Section):
@@ -135,12 +140,14 @@ class WindowConfig(Section):
 class WindowTestConfig(Section):
     """How a window is compared with the reference, and which rate of false alarms is promised.
 
-    One of `p_val`, `expected_run_time` and `fdr` says what is promised. The last two are kept by `ks_2samp`
-    alone, whose p-values are exact.
+    One of `p_val`, `expected_run_time` and `fdr` says what is promised. All are kept by `ks_2samp`, whose
+    p-values are exact, the second by `rank_cusum` too.
     """
 
-    name: Literal["ks_2samp", "mannwhitneyu", "cramervonmises_2samp", "anderson_ksamp"] = "ks_2samp"
-    """The test by its scipy name: Kolmogorov-Smirnov, Mann-Whitney, Cramér-von Mises or Anderson-Darling."""
+    name: Literal["ks_2samp", "rank_cusum", "mannwhitneyu", "cramervonmises_2samp", "anderson_ksamp"] = (
+        "ks_2samp"
+    )
+    """Kolmogorov-Smirnov, CUSUM on ranks, Mann-Whitney, Cramér-von Mises or Anderson-Darling."""
     alternative: Literal["higher", "lower", "two-sided"] = "higher"
     """What counts as drift: scores higher than the reference's (harmful drift), lower, or both."""
     p_val: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -178,12 +185,9 @@ class WindowTestConfig(Section):
         """Find what is asked of a test that it does not have."""
         if self.name in _WITHOUT_DIRECTION and self.alternative != "two-sided":
             yield ("alternative",), f"must be 'two-sided' with {self.name}, which has no direction"
-        if self.name != "ks_2samp" and self.p_val is None:
-            promise = "fdr" if self.expected_run_time is None else "expected_run_time"
-            yield (
-                (promise,),
-                f"is kept by ks_2samp alone, whose p-values are exact; use 'p_val' with {self.name}",
-            )
+        for promise in _NOT_KEPT_BY.get(self.name, ()):
+            if getattr(self, promise) is not None:
+                yield (promise,), f"is not kept by {self.name}, but by ks_2samp, whose p-values are exact"
         if self.name == "anderson_ksamp" and self.p_val is not None and not 0.001 < self.p_val <= 0.25:
             yield (
                 ("p_val",),

@@ -13,6 +13,7 @@ from detectors.promises import (
     expected_run_time_threshold,
     reference_size_warning,
 )
+from detectors.rank_cusum_promise import rank_cusum_threshold
 from detectors.window_tests import WindowTest, window_test
 from monitor.config import DEFAULT_P_VAL, MonitorConfig
 from monitor.tied_scores import TieOrder
@@ -54,17 +55,24 @@ def threshold_rule(config: MonitorConfig, reference_size: int) -> Callable[[int]
         return lambda _: UNDECIDED
     if test.expected_run_time is None:
         return _always(test.p_val or DEFAULT_P_VAL)
-    full = expected_run_time_threshold(
-        test.expected_run_time,
+    full = _run_time_threshold(config, test.expected_run_time, reference_size)
+    # Windows that close for their age may have any size; a threshold of its own for each would take seconds.
+    partial = _always(full.level)
+    return lambda size: full if size == window.size else partial(size)
+
+
+def _run_time_threshold(config: MonitorConfig, windows: float, reference_size: int) -> Threshold:
+    test, window = config.test, config.window
+    if test.name == "rank_cusum":
+        return rank_cusum_threshold(windows, reference_size, window.size, test.alternative, hop=window.hop)
+    return expected_run_time_threshold(
+        windows,
         reference_size,
         window.size,
         test.alternative,
         hop=window.hop,
         confidence=test.confidence,
     )
-    # Windows that close for their age may have any size; a threshold of its own for each would take seconds.
-    partial = _always(full.level)
-    return lambda size: full if size == window.size else partial(size)
 
 
 def luck_of_the_reference(config: MonitorConfig, reference_size: int) -> str | None:

@@ -139,7 +139,7 @@ def test_the_documented_example_loads(load: Callable[..., Config], tmp_path: Pat
         (
             "p_val: 0.05",
             "p_val: 0.05, name: ks",
-            "9: monitors[0].test.name must be 'ks_2samp', 'mannwhitneyu', 'cramervonmises_2samp' or 'ander",
+            "9: monitors[0].test.name must be 'ks_2samp', 'rank_cusum', 'mannwhitneyu', 'cramervonmises",
         ),
         (
             "p_val: 0.05",
@@ -159,14 +159,19 @@ def test_the_documented_example_loads(load: Callable[..., Config], tmp_path: Pat
         (
             "p_val: 0.05",
             "expected_run_time: 100, name: mannwhitneyu",
-            "9: monitors[0].test.expected_run_time is kept by ks_2samp alone, whose p-values are exact",
+            "9: monitors[0].test.expected_run_time is not kept by mannwhitneyu, but by ks_2samp, whose",
         ),
         (
             "p_val: 0.05",
             "fdr: 0.05, name: mannwhitneyu",
-            "9: monitors[0].test.fdr is kept by ks_2samp alone, whose p-values are exact; use 'p_val'",
+            "9: monitors[0].test.fdr is not kept by mannwhitneyu, but by ks_2samp, whose p-values are exact",
         ),
         ("p_val: 0.05", "confidence: 0.9", "9: monitors[0].test.confidence needs 'expected_run_time'"),
+        (
+            "p_val: 0.05",
+            "expected_run_time: 100, confidence: 0.9, name: rank_cusum",
+            "9: monitors[0].test.confidence is not kept by rank_cusum, but by ks_2samp",
+        ),
         (
             "alternative: higher",
             "alternative: highr",
