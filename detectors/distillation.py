@@ -80,8 +80,10 @@ class ModelDistillation:
 
     Notes
     -----
-    Scores are defined in `detectors.losses`. Instances are computed on as float32. Scoring may run in several
-    threads at once; `fit` changes the student and may not run beside it.
+    With the teacher's tempered probabilities ``y_j = q_j^(1/T) / sum_i q_i^(1/T)`` and the student's ``p_j``,
+    an instance scores ``sum_j y_j log(y_j / p_j)`` (``kld``) or ``-sum_j y_j log p_j`` (``xent``), in nats;
+    `detectors.losses` says where probabilities are clipped. Instances are computed on as float32. Scoring may
+    run in several threads at once; `fit` changes the student and may not run beside it.
 
     References
     ----------

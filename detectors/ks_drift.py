@@ -74,7 +74,16 @@ class KSDrift:
 
     Notes
     -----
-    The test and its references are those of ``detectors.ks_test.KolmogorovSmirnovTest``.
+    For each feature ``D = sup_x |F(x) - G(x)|``, with the empirical distribution functions F of the reference
+    and G of the batch (``F - G`` for ``higher``, ``G - F`` for ``lower``), and its p-value as in
+    ``detectors.ks_test.KolmogorovSmirnovTest``. Of f p-values, ``bonferroni`` detects drift if one is below
+    ``p_val / f``, and ``fdr`` if for some k the k-th smallest is below ``p_val * k / f``.
+
+    References
+    ----------
+    J. L. Hodges (1958), "The significance probability of the Smirnov two-sample test", Arkiv för Matematik 3,
+    469-486. Y. Benjamini, Y. Hochberg (1995), "Controlling the false discovery rate", Journal of the Royal
+    Statistical Society B 57, 289-300.
 
     Examples
     --------

@@ -124,9 +124,17 @@ def expected_run_time_threshold(
 
     Notes
     -----
-    The exact null law gives the probability that a window drifts. Where windows overlap, the share of drifted
-    windows that begin an alarm is simulated (``new_alarm_share``); it depends on n, m and the hop alone, and
-    is taken to be the same for all references. Results are remembered.
+    Tumbling windows drift with probability ``1 / T``, T the promised run-time, by the exact null law. With a
+    confidence c the threshold is the largest at which ``P(rate of the reference <= 1 / T) >= c``, the rate of
+    a reference being the probability that the order statistics of m uniforms leave a band. Where windows
+    overlap, the share of drifted windows that begin an alarm is simulated (``new_alarm_share``); it depends
+    on n, m and the hop alone, and is taken to be the same for all references. Results are remembered.
+
+    References
+    ----------
+    A. Moscovich, B. Nadler (2017), "Fast calculation of boundary crossing probabilities for Poisson
+    processes", Statistics and Probability Letters 123, 177-182. R. L. Smith, I. Weissman (1994), "Estimating
+    the extremal index", Journal of the Royal Statistical Society B 56, 515-528.
     """
     windows = check_number(windows, "windows", 1.0)
     if windows == 1.0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from detectors.window_samples import (
     sorted_reference,
     sorted_windows,
 )
+
+SCORES_AT_A_TIME = 1_000_000
+"""Scores of windows and of the reference that are ranked together, so that many windows fit the memory."""
 
 LARGEST_EXACT_CRAMER_VON_MISES = 20
 """Sample size up to which the exact law of the Cramér-von Mises statistic is used; the same as in scipy."""
@@ -54,14 +58,16 @@ class MannWhitneyTest:
         """Test each row of ``windows``, shape (k, m); raises ``InvalidArgumentError`` on a NaN."""
         scores = sorted_windows(windows)
         scipy_name = {"higher": "less", "lower": "greater", "two-sided": "two-sided"}[self.alternative]
-        reference = np.broadcast_to(self.reference, (len(scores), len(self.reference)))
-        found = stats.mannwhitneyu(reference, scores, alternative=scipy_name, axis=1)
-        # Where all pooled scores are equal U has no variance; some versions of scipy then return NaN.
-        p_value = np.where(np.isnan(found.pvalue), 1.0, found.pvalue)
-        return WindowTestResult(
-            statistic=np.asarray(found.statistic, dtype=np.float64),
-            p_value=np.asarray(p_value, dtype=np.float64),
-        )
+        statistic, p_value = np.zeros(len(scores)), np.zeros(len(scores))
+        for rows in _runs(scores, len(self.reference)):
+            reference = np.broadcast_to(self.reference, (len(scores[rows]), len(self.reference)))
+            found = stats.mannwhitneyu(reference, scores[rows], alternative=scipy_name, axis=1)
+            # Where all pooled scores are equal U has no variance; some versions of scipy then return NaN.
+            statistic[rows], p_value[rows] = (
+                found.statistic,
+                np.where(np.isnan(found.pvalue), 1.0, found.pvalue),
+            )
+        return WindowTestResult(statistic=statistic, p_value=p_value)
 
 
 class CramerVonMisesTest:
@@ -99,7 +105,9 @@ class CramerVonMisesTest:
         """Test each row of ``windows``, shape (k, m), m at least 2; ``InvalidArgumentError`` on a NaN."""
         scores = sorted_windows(windows)
         _need_two(self.name, "window", scores.shape[1])
-        statistic = self._statistic(scores)
+        statistic = np.zeros(len(scores))
+        for rows in _runs(scores, len(self.reference)):
+            statistic[rows] = self._statistic(scores[rows])
         p_value = _cramer_von_mises_sf(statistic, len(self.reference), scores.shape[1])
         if max(len(self.reference), scores.shape[1]) <= LARGEST_EXACT_CRAMER_VON_MISES:
             for row, window in enumerate(scores):
@@ -139,6 +147,11 @@ class AndersonDarlingTest:
 
     Notes
     -----
+    ``A^2 = (N - 1) / N * n m / N^2 * sum (F(z) - G(z))^2 / (H(z) (1 - H(z)) - l(z) / (4 N))`` over the pooled
+    scores z, where N is n + m, l(z) scores are equal to z, and F, G and H are the empirical distribution
+    functions of reference, window and both, halfway up their steps. The statistic is ``A^2`` standardised by
+    its mean and deviation when nothing has drifted.
+
     P-values are interpolated in a table that ends at 0.001 and 0.25 and are cut off there, so that a
     threshold below 0.001 never detects anything. Windows in which all pooled scores are equal get p = 0.25.
 
@@ -170,6 +183,13 @@ class AndersonDarlingTest:
                 found = stats.anderson_ksamp([self.reference, window])
             statistic[row], p_value[row] = found.statistic, found.pvalue
         return WindowTestResult(statistic=statistic, p_value=p_value)
+
+
+def _runs(scores: npt.NDArray[np.float64], n: int) -> Iterator[slice]:
+    """Cut windows, shape (k, m), into runs that are ranked together, with n reference scores each."""
+    k, m = scores.shape
+    length = max(SCORES_AT_A_TIME // (n + m), 1)
+    yield from (slice(start, start + length) for start in range(0, k, length))
 
 
 def _cramer_von_mises_sf(statistic: npt.NDArray[np.float64], n: int, m: int) -> npt.NDArray[np.float64]:

@@ -33,6 +33,17 @@ class TieBreaker:
     reference
         Numbers to test against in place of the reference, sorted and distinct, float64, shape (n,).
 
+    Notes
+    -----
+    With ``r(x)`` the number of distinct reference scores below x, a score becomes ``r(x) + U`` if it is among
+    them and ``r(x)`` if not, U uniform on [0, 1). So the pooled order of clean scores is uniformly random, as
+    it is where scores are continuous: the distributional transform, with ranks in place of probabilities.
+
+    References
+    ----------
+    L. Rüschendorf (2009), "On the distributional transform, Sklar's theorem, and the empirical copula
+    process", Journal of Statistical Planning and Inference 139, 3921-3927.
+
     Examples
     --------
     >>> breaker = TieBreaker([0.0, 0.0, 1.0])
