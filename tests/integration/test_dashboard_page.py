@@ -297,6 +297,25 @@ class TestSegment:
         assert "2 of the latest 2 windows drifted" in browser.text("#segment-lead")
         assert "Window 4" in browser.text("#events-note")
 
+    def test_charts_that_followed_look_like_charts_drawn_anew(self, browser, seeded, serve):
+        monitor = seeded("digits", 50)
+        play(monitor, "..")
+        open_segment(browser, serve(monitor), "digits")
+        browser.wait_for_text("#picked", "2, ")
+        drawn = "return [...document.querySelectorAll('canvas')].map((canvas) => canvas.toDataURL())"
+        browser.wait("the charts", lambda: len(browser.run(drawn)) == 6)
+        before = browser.run(drawn)
+
+        monitor.feed({"all": 20 * monitor.harmful()}, START_MS + 2 * MINUTE_MS)
+        browser.wait_for_text("#picked", "3, ")
+        followed = browser.run(drawn)
+        browser.driver.refresh()
+        browser.wait_for_text("#picked", "3, ")
+        browser.wait("the charts", lambda: len(browser.run(drawn)) == 6)
+
+        assert browser.run(drawn) == followed
+        assert not set(before) & set(followed)
+
     def test_before_its_first_verdict(self, browser, seeded, serve):
         monitor = seeded("digits")
         monitor.feed({"all": monitor.clean(7)}, START_MS)

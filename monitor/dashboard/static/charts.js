@@ -197,13 +197,27 @@ class ScoreChart {
     return this.log ? Math.log10(score) : score;
   }
 
-  frame(series, y) {
+  // The axis ends a little beyond the highest score, so that its own step can be seen.
+  bounds() {
     const [low, high] = [this.at(this.edges[0]), this.at(this.edges.at(-1))];
+    return [low, high + 0.02 * (high - low)];
+  }
+
+  // What does not depend on the scores but on the kind of their axis is settled when the chart is built.
+  take(comparison) {
+    const log = comparison.scale === "log";
+    if (log !== this.log) this.chart.clear();
+    this.log = log;
+    this.comparison = comparison;
+    this.edges = comparison.edges;
+  }
+
+  frame(series, y) {
     const scoreAxis = axis({ values: (_, splits) => splits.map((at) => scoreLabel(this.log ? 10 ** at : at)), size: 30, space: 60 });
-    if (this.log) scoreAxis.splits = () => decades(low, high);
+    if (this.log) scoreAxis.splits = () => decades(...this.bounds());
     return {
       cursor: { show: false },
-      scales: { x: { time: false, range: () => [low, high] }, y },
+      scales: { x: { time: false, range: () => this.bounds() }, y },
       axes: [scoreAxis, axis({ size: 58, values: (_, splits) => splits.map((share) => `${Number((share * 100).toPrecision(3))} %`) })],
       series,
     };
@@ -212,8 +226,7 @@ class ScoreChart {
 
 export class Histogram extends ScoreChart {
   set(comparison, label) {
-    this.log = comparison.scale === "log";
-    this.edges = comparison.edges;
+    this.take(comparison);
     const open = (shares) => [...shares, shares.at(-1)];
     const data = [this.edges.map((edge) => this.at(edge)), open(comparison.reference_shares), open(comparison.window_shares)];
     this.chart.set(data, label);
@@ -233,11 +246,9 @@ export class Histogram extends ScoreChart {
 
 export class Ecdf extends ScoreChart {
   set(comparison, label) {
-    this.log = comparison.scale === "log";
-    this.edges = comparison.edges;
-    this.comparison = comparison;
-    const x = [...comparison.x, this.edges.at(-1)].map((score) => this.at(score));
-    this.chart.set([x, [...comparison.reference_ecdf, 1], [...comparison.window_ecdf, 1]], label);
+    this.take(comparison);
+    const x = comparison.x.map((score) => this.at(score));
+    this.chart.set([[...x, this.bounds()[1]], [...comparison.reference_ecdf, 1], [...comparison.window_ecdf, 1]], label);
   }
 
   options() {
@@ -269,9 +280,15 @@ export class Ecdf extends ScoreChart {
     ctx.font = `600 ${12 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "middle";
     const text = `D = ${number(distance)}`;
-    const onRight = x + ctx.measureText(text).width + 12 * ratio < plot.bbox.left + plot.bbox.width;
-    ctx.textAlign = onRight ? "left" : "right";
-    ctx.fillText(text, x + (onRight ? 8 : -8) * ratio, (one + other) / 2);
+    const width = ctx.measureText(text).width + 8 * ratio;
+    const onRight = x + width + 6 * ratio < plot.bbox.left + plot.bbox.width;
+    const left = onRight ? x + 5 * ratio : x - width - 5 * ratio;
+    const middle = (one + other) / 2;
+    ctx.fillStyle = colour("card");
+    ctx.fillRect(left, middle - 9 * ratio, width, 18 * ratio);
+    ctx.fillStyle = colour("distance");
+    ctx.textAlign = "left";
+    ctx.fillText(text, left + 4 * ratio, middle);
     ctx.restore();
   }
 }

@@ -222,7 +222,10 @@ function showPicked() {
 }
 
 function showDistributions(data) {
-  const comparison = data.last?.comparison;
+  const drawn = data.last?.comparison;
+  const index = data.verdicts.sequence.indexOf(data.last?.sequence);
+  // The test's own number, which the curves give again but for its last digit.
+  const comparison = drawn && { ...drawn, distance: data.verdicts.statistic[index] };
   byId("distributions").hidden = !comparison;
   byId("no-distribution").hidden = Boolean(comparison);
   if (!comparison) {
