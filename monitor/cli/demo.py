@@ -64,7 +64,10 @@ class _Screen(Audience):
         for sentence in _moral(story):
             self._console.print(sentence)
         if self._pages is None:
-            self._console.print("\nTo see it drawn, live: [bold]drift-monitor demo --dashboard[/]")
+            self._console.print(
+                "\nTo see it drawn, live: [bold]drift-monitor demo --dashboard[/]"
+                " (in a checkout: make demo ARGS=--dashboard)"
+            )
             return False
         self._console.print("\nThe traffic goes on and the dashboard stays open until Ctrl-C.")
         return True

@@ -28,4 +28,5 @@ def test_demo_keeps_its_promise_within_a_minute():
     assert phases["harmful noise"]["alerts"] == ["detected"]
     assert phases["clean again"]["alerts"] == ["resolved"]
     assert "As promised." in ran.stderr
+    assert "drift-monitor demo --dashboard" in ran.stderr
     assert "Traceback" not in ran.stderr
