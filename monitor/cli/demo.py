@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -89,6 +90,8 @@ def demo(as_json: bool, dashboard: bool, seed: int) -> None:
     harmful events raised an alert and the clean ones before them did not.
     """
     started = time.monotonic()
+    # So that a SIGTERM, too, stops the servers and the worker that the demo starts.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if dashboard:
         require_web_framework()
     load_tensorflow()
