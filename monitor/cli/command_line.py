@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from monitor.cli.failures import EXIT_INTERRUPTED, EXIT_RUNTIME, CommandError, explain
+from monitor.cli.failures import EXIT_RUNTIME, Interrupted, explain
 
 PROGRAM = "drift-monitor"
 
@@ -53,7 +53,7 @@ class CommandLine(click.Group):
         except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
         except KeyboardInterrupt:
-            raise CommandError("Interrupted.", EXIT_INTERRUPTED) from None
+            raise Interrupted("Interrupted.") from None
         except Exception as error:
             if ctx.params.get("debug"):
                 traceback.print_exc()

@@ -19,34 +19,37 @@ _SETUP_ERRORS = (ConfigError, SetupError, BundleError, InvalidArgumentError, Not
 _NAMED_ERRORS = (DetectorError, StreamError, MonitorError)
 
 
-class CommandError(click.ClickException):
-    """What ends a subcommand.
+class RuntimeFailure(click.ClickException):
+    """What ends a subcommand at work; the message has one line for each fault."""
 
-    Parameters
-    ----------
-    message
-        What went wrong; one line for each fault.
-    exit_code
-        ``EXIT_RUNTIME`` or ``EXIT_SETUP``.
-    """
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = EXIT_RUNTIME
 
 
-def explain(error: Exception) -> CommandError:
+class SetupFailure(click.ClickException):
+    """What ends a subcommand before its work begins; the message has one line for each fault."""
+
+    exit_code = EXIT_SETUP
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
+def explain(error: Exception) -> click.ClickException:
     """Turn what a subcommand raised into what its user is told."""
+    if isinstance(error, _SETUP_ERRORS):
+        return SetupFailure(str(error))
     if isinstance(error, _NAMED_ERRORS):
-        return CommandError(str(error), EXIT_SETUP if isinstance(error, _SETUP_ERRORS) else EXIT_RUNTIME)
+        return RuntimeFailure(str(error))
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return CommandError(f"{where}{error.strerror}.", EXIT_RUNTIME)
+        return RuntimeFailure(f"{where}{error.strerror}.")
     name = type(error).__name__
-    return CommandError(
+    return RuntimeFailure(
         f"Something went wrong that should not have: {name}: {_first_line(error)}."
-        " Run 'drift-monitor --debug ...' to see where, and report it.",
-        EXIT_RUNTIME,
+        " Run 'drift-monitor --debug ...' to see where, and report it."
     )
 
 
