@@ -12,9 +12,6 @@ from detectors.window_samples import sorted_reference
 
 FloatArray = npt.NDArray[np.float64]
 
-SEED = 20240302
-"""Fixed, so that all workers order the ties of a reference alike."""
-
 
 class TieBreaker:
     """Replaces scores by numbers in the same order, with equal scores put into random order.
@@ -55,7 +52,9 @@ class TieBreaker:
     def __init__(self, reference: npt.ArrayLike) -> None:
         scores = sorted_reference(reference)
         self._distinct, group = np.unique(scores, return_inverse=True)
-        order = np.sort(group + np.random.default_rng(SEED).random(scores.size))
+        # Named by its content: all workers order a reference alike, and no two references share their luck.
+        content = blake2b(scores.astype("<f8").tobytes()).hexdigest()
+        order = np.sort(group + uniforms_of(f"reference {content}", scores.size))
         order.setflags(write=False)
         self.reference: FloatArray = order
 

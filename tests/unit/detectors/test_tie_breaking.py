@@ -79,3 +79,14 @@ def test_numbers_of_a_name_are_the_same_in_every_release() -> None:
     np.testing.assert_allclose(
         uniforms_of("a", 3), [0.16299146751393456, 0.0262746185441195, 0.580484181046245], rtol=0
     )
+
+
+def test_the_order_of_a_reference_is_its_own_whoever_draws_it() -> None:
+    """One order for all would give all references the luck of that order."""
+    zeros = np.zeros(60)
+    one, same, other = (
+        TieBreaker(np.concatenate([zeros, rest])).reference
+        for rest in ([1.0, 2.0], np.array([2.0, 1.0], np.float32), [1.0, 3.0])
+    )
+    np.testing.assert_array_equal(one, same)
+    assert (one[:60] != other[:60]).all()
