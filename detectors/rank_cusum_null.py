@@ -1,4 +1,4 @@
-"""Null law of the CUSUM on ranks, and how often its alarms begin, by importance sampling.
+"""Null law of the CUSUM on ranks, by importance sampling.
 
 Given a reference, the ranks of clean scores are drawn from its gaps, which for a continuous population are
 those of uniform scores: the law depends on the sizes of reference and window alone. Alarms are rare in it, so
@@ -15,16 +15,12 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from detectors.errors import InvalidArgumentError
 from detectors.rank_bets import best_bets, stake_factors
 
 FloatArray = npt.NDArray[np.float64]
 
 SIMULATED_WINDOWS = 4096
 """Windows drawn for a law; p-values from 0.5 to 1e-9 are then known to 3-5 %."""
-
-SIMULATED_ONSETS = 16384
-"""Windows drawn for the rate at which alarms begin, which only one window in several does."""
 
 NUMBERS_AT_A_TIME = 2_000_000
 """Bound on the arrays held in memory, in float64 numbers."""
@@ -93,7 +89,14 @@ def rank_cusum_law(n: int, m: int, two_sided: bool) -> RankCusumLaw:
     two_sided
         Whether the alternative is ``two-sided``; ``higher`` and ``lower`` have the same law.
     """
-    statistics, _, weights = _draw_windows(n, m, 0, 1, two_sided, SIMULATED_WINDOWS)
+    bets = np.log(stake_factors(n, "two-sided" if two_sided else "higher"))
+    rng = np.random.default_rng(SEED)
+    at_a_time = max(NUMBERS_AT_A_TIME // (max(n + 1, m) * bets.shape[1]), 1)
+    drawn = []
+    for start in range(0, SIMULATED_WINDOWS, at_a_time):
+        ranks, log_weights = _draw_ranks(n, m, bets, min(at_a_time, SIMULATED_WINDOWS - start), rng)
+        drawn.append((best_bets(bets[ranks], m)[:, 0], np.exp(log_weights)))
+    statistics, weights = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     # With a small reference many windows have the same statistic, up to rounding.
     distinct, place = np.unique(statistics.round(STATISTIC_DECIMALS), return_inverse=True)
     shares = np.bincount(place, weights) / len(statistics)
@@ -101,105 +104,55 @@ def rank_cusum_law(n: int, m: int, two_sided: bool) -> RankCusumLaw:
     return RankCusumLaw(distinct, np.log(tails))
 
 
-def level_for_onsets(windows: float, n: int, m: int, hop: int, quiet_windows: int, two_sided: bool) -> float:
-    """Drift probability of a clean window at which one window in so many begins an alarm.
-
-    Parameters
-    ----------
-    windows
-        Mean number of windows for each alarm, above 1.
-    n, m
-        Sizes of reference and window.
-    hop
-        Scores between the starts of two windows, at most m.
-    quiet_windows
-        A drifted window begins an alarm if none of so many windows before it has drifted.
-    two_sided
-        Whether the alternative is ``two-sided``.
-
-    Returns
-    -------
-    float
-        In (0, 1).
-
-    Raises
-    ------
-    InvalidArgumentError
-        If alarms cannot begin as often as that.
-    """
-    law = rank_cusum_law(n, law_size(m), two_sided)
-    final, highest_before, weights = _draw_windows(
-        n, m, quiet_windows, hop, two_sided, SIMULATED_ONSETS if quiet_windows else SIMULATED_WINDOWS
-    )
-    # A window begins an alarm at all thresholds above the highest before it, up to its own.
-    begins = final > highest_before
-    changes = np.concatenate([final[begins], highest_before[begins]])
-    signs = np.concatenate([weights[begins], -weights[begins]]) / len(final)
-    order = np.argsort(-changes)
-    rate = np.cumsum(signs[order])
-    reached = np.flatnonzero(rate >= 1.0 / windows)
-    if not reached.size:
-        raise InvalidArgumentError(
-            f"Alarms cannot begin as often as once in {windows:g} windows if none of the {quiet_windows} "
-            "windows before them may have drifted; promise a longer run-time."
-        )
-    return float(law.p_values(changes[order][reached[0]]))
-
-
-@lru_cache(maxsize=16)
-def _draw_windows(
-    n: int, m: int, quiet_windows: int, hop: int, two_sided: bool, count: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Statistic of windows, the highest of the windows before each, and weights; all of shape (count,)."""
-    rng = np.random.default_rng(SEED)
-    length = m + quiet_windows * hop
-    bets = np.log(stake_factors(n, "two-sided" if two_sided else "higher"))
-    at_a_time = max(NUMBERS_AT_A_TIME // max((n + 1), length * bets.shape[1]), 1)
-    drawn = []
-    for start in range(0, count, at_a_time):
-        k = min(at_a_time, count - start)
-        ranks, log_weights = _draw_ranks(n, m, length, bets, k, rng)
-        statistics = best_bets(bets[ranks], m)[:, ::hop]
-        before = statistics[:, :-1].max(axis=1, initial=-np.inf)
-        drawn.append((statistics[:, -1], before, np.exp(log_weights)))
-    final, highest_before, weights = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
-    return final, highest_before, weights
-
-
 def _draw_ranks(
-    n: int, m: int, length: int, bets: FloatArray, k: int, rng: np.random.Generator
+    n: int, m: int, bets: FloatArray, k: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Numbers of reference scores above each of ``length`` scores, shape (k, length), and log weights (k,).
+    """Numbers of reference scores above each score of k windows, shape (k, m), and log weights, shape (k,).
 
-    From some place among the last m scores on, the ranks follow the law that favours one bet.
+    From some random place on, the ranks follow the law that favours one bet.
     """
-    gaps = rng.standard_exponential((k, n + 1))
-    gaps /= gaps.sum(axis=1, keepdims=True)
-    favoured = gaps[:, :, None] * np.exp(bets)
-    log_norms = np.log(favoured.sum(axis=1))
+    gaps = draw_gaps(n, k, rng)
+    favoured, log_norms = favour(gaps, bets)
     runs = np.arange(1, m + 1)
     run_shares = 1.0 / (runs + SHORT_RUN)
     run_shares /= run_shares.sum()
     bet = rng.integers(bets.shape[1], size=k)
-    onset = length - rng.choice(runs, size=k, p=run_shares)
+    onset = m - rng.choice(runs, size=k, p=run_shares)
 
-    uniforms = rng.random((k, length))
-    ranks = _places(gaps, uniforms)
-    drifted = favoured[np.arange(k), :, bet]
-    ranks_drifted = _places(drifted / drifted.sum(axis=1, keepdims=True), uniforms[:, length - m :])
-    late = np.arange(length - m, length) >= onset[:, None]
-    ranks[:, length - m :] = np.where(late, ranks_drifted, ranks[:, length - m :])
-
-    won = bets[ranks[:, length - m :]] - log_norms[:, None, :]
+    uniforms = rng.random((k, m))
+    late = np.arange(m) >= onset[:, None]
+    ranks = np.where(late, places(favoured[np.arange(k), :, bet], uniforms), places(gaps, uniforms))
+    won = bets[ranks] - log_norms[:, None, :]
     ratios = np.cumsum(won[:, ::-1], axis=1) + np.log(run_shares / bets.shape[1])[:, None]
     highest = ratios.max(axis=(1, 2))
     return ranks, -(highest + np.log(np.exp(ratios - highest[:, None, None]).sum(axis=(1, 2))))
 
 
-def _places(shares: FloatArray, uniforms: FloatArray) -> npt.NDArray[np.int64]:
-    """Which share of its row each uniform number falls on."""
+def draw_gaps(n: int, k: int, rng: np.random.Generator) -> FloatArray:
+    """Shares of the population that lie in the gaps of k random references, shape (k, n + 1)."""
+    gaps = rng.standard_exponential((k, n + 1))
+    gaps /= gaps.sum(axis=1, keepdims=True)
+    return gaps
+
+
+def favour(gaps: FloatArray, bets: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weigh the gaps by what each bet wins there.
+
+    Returns
+    -------
+    tuple[FloatArray, FloatArray]
+        Shares of the gaps under the law that favours each bet, shape (k, n + 1, bets); and the logarithm of
+        what each bet wins in the mean, shape (k, bets).
+    """
+    weighed = gaps[:, :, None] * np.exp(bets)
+    norms = weighed.sum(axis=1)
+    return weighed / norms[:, None, :], np.log(norms)
+
+
+def places(shares: FloatArray, uniforms: FloatArray) -> npt.NDArray[np.int64]:
+    """Which share of its row, shape (k, cells), each uniform number falls on, shape (k, m)."""
     k, cells = shares.shape
     # One search for all rows: row i occupies the numbers from i to i + 1.
-    edges = np.cumsum(shares, axis=1)[:, :-1] + np.arange(k)[:, None]
-    found = np.searchsorted(edges.ravel(), uniforms + np.arange(k)[:, None])
-    return np.asarray(found - np.arange(k)[:, None] * (cells - 1), dtype=np.int64)
+    rows = np.arange(k)[:, None]
+    edges = np.cumsum(shares, axis=1)[:, :-1] + rows
+    return np.asarray(np.searchsorted(edges.ravel(), uniforms + rows) - rows * (cells - 1), dtype=np.int64)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from detectors.arguments import check_number, check_positive_int
 from detectors.errors import InvalidArgumentError
 from detectors.promises import Threshold
-from detectors.rank_cusum_null import level_for_onsets
+from detectors.rank_cusum_onsets import level_for_onsets
 from detectors.sliding_windows import overlapping_windows
 from detectors.window_samples import parse_alternative
 
@@ -36,7 +36,7 @@ def rank_cusum_threshold(
 
     Notes
     -----
-    The rate is simulated (``detectors.rank_cusum_null``); it is met within 5 to 10 %. Results are remembered.
+    The rate is simulated (``detectors.rank_cusum_onsets``) and met within 10 %. Results are remembered.
     """
     windows = check_number(windows, "windows", 1.0)
     if windows == 1.0:
