@@ -19,8 +19,8 @@ from detectors.rank_cusum_null import (
 
 FloatArray = npt.NDArray[np.float64]
 
-SIMULATED_STREAMS = 4096
-"""Streams drawn for each bet; the rate is then known to 2-10 %."""
+SIMULATED_STREAMS = 8192
+"""Streams drawn for each bet; the rate is then known to 2-7 %."""
 
 STREAMS_AT_A_TIME = 128
 """Streams that begin at the same phase between two windows, and whose references are chosen together."""
@@ -113,15 +113,16 @@ def _onsets(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Windows that may begin an alarm for which a bet wins most from the middle of a stream on.
 
-    Returns their statistics, the highest of the windows before each, and their weights, all of shape (found,).
+    Returns their statistics, the highest of the windows before each, and their weights; all have shape (k,).
     """
-    k, lead = STREAMS_AT_A_TIME, m + quiet_windows * hop
+    streams, lead = STREAMS_AT_A_TIME, m + quiet_windows * hop
     gaps, log_shares = _lucky_references(
         n, min(m, TYPICAL_RUN / DRIFTED_SHARES[bet % len(DRIFTED_SHARES)]), bets[:, bet], rng
     )
     favoured, log_norms = favour(gaps, bets)
     ranks = np.concatenate(
-        [places(gaps, rng.random((k, lead))), places(favoured[:, :, bet], rng.random((k, m)))], axis=1
+        [places(gaps, rng.random((streams, lead))), places(favoured[:, :, bet], rng.random((streams, m)))],
+        axis=1,
     )
     won = bets[ranks][:, (lead + phase + 1 - m) % hop :]
     statistics = best_bets(won, m)[:, ::hop]

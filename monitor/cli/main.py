@@ -10,6 +10,7 @@ SUBCOMMANDS = {
     "demo": "See it at work on this machine: a drift comes and goes in a minute.",
     "fit": "Distil a classifier and write the detector bundle.",
     "reference": "Build, store and switch what windows are tested against.",
+    "calibrate": "Measure false alarms on clean data, and the delay until drift is seen.",
     "check": "Check config, bundles, Kafka, topics, Redis and references.",
     "worker": "Watch the input topics and publish alerts.",
     "alerts": "Follow the alerts.",
