@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.errors import InvalidArgumentError
+from detectors.flagged_fraction import FlaggedFractionTest
 from detectors.ks_test import KolmogorovSmirnovTest
 from detectors.rank_cusum import RankCusumTest
 from detectors.rank_tests import AndersonDarlingTest, CramerVonMisesTest, MannWhitneyTest
@@ -51,6 +52,7 @@ WINDOW_TESTS = {
         MannWhitneyTest,
         AndersonDarlingTest,
         RankCusumTest,
+        FlaggedFractionTest,
     )
 }
 """Every window test by its name."""
@@ -62,7 +64,8 @@ def window_test(name: str, reference: npt.ArrayLike, alternative: str = "two-sid
     Parameters
     ----------
     name
-        ``ks_2samp``, ``cramervonmises_2samp``, ``mannwhitneyu``, ``anderson_ksamp`` or ``rank_cusum``.
+        One of ``WINDOW_TESTS``: ``ks_2samp``, ``cramervonmises_2samp``, ``mannwhitneyu``, ``anderson_ksamp``,
+        ``rank_cusum`` or ``flagged_fraction``.
     reference
         Scores of a clean sample, shape (n,), any order.
     alternative

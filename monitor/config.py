@@ -33,7 +33,7 @@ _PROMISES = ("p_val", "expected_run_time", "fdr")
 _WITHOUT_DIRECTION = ("cramervonmises_2samp", "anderson_ksamp")
 _NOT_KEPT_BY = {
     "rank_cusum": ("confidence", "fdr"),
-    **dict.fromkeys(("mannwhitneyu", *_WITHOUT_DIRECTION), ("expected_run_time", "fdr")),
+    **dict.fromkeys(("flagged_fraction", "mannwhitneyu", *_WITHOUT_DIRECTION), ("expected_run_time", "fdr")),
 }
 """Promises that a test cannot keep."""
 
@@ -144,10 +144,15 @@ class WindowTestConfig(Section):
     p-values are exact, the second by `rank_cusum` too.
     """
 
-    name: Literal["ks_2samp", "rank_cusum", "mannwhitneyu", "cramervonmises_2samp", "anderson_ksamp"] = (
-        "ks_2samp"
-    )
-    """Kolmogorov-Smirnov, CUSUM on ranks, Mann-Whitney, Cramér-von Mises or Anderson-Darling."""
+    name: Literal[
+        "ks_2samp",
+        "rank_cusum",
+        "flagged_fraction",
+        "mannwhitneyu",
+        "cramervonmises_2samp",
+        "anderson_ksamp",
+    ] = "ks_2samp"
+    """Kolmogorov-Smirnov, CUSUM on ranks, share of flagged scores, or another test by its scipy name."""
     alternative: Literal["higher", "lower", "two-sided"] = "higher"
     """What counts as drift: scores higher than the reference's (harmful drift), lower, or both."""
     p_val: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -71,6 +71,7 @@ def test_a_false_discovery_rate_replaces_the_default_level() -> None:
         ("cramervonmises_2samp", "two-sided"),
         ("anderson_ksamp", "two-sided"),
         ("rank_cusum", "two-sided"),
+        ("flagged_fraction", "higher"),
     ],
 )
 def test_every_window_test_can_be_chosen_with_the_alternatives_that_it_has(
