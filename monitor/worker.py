@@ -122,6 +122,8 @@ class Worker:
 
     def _recover(self) -> None:
         """Start over from what Redis still holds."""
+        # What was committed may be older, or nothing yet; the pipeline knows from where all can be rebuilt.
+        self._marks.update(self._pipeline.marks())
 
         def locate() -> None:
             self._pipeline.attach()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def commands(name: str) -> list[list[str]]:
 
 def run(directory: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["drift-monitor", *arguments],
+        [str(Path(sys.executable).with_name("drift-monitor")), *arguments],
         cwd=directory,
         capture_output=True,
         text=True,
