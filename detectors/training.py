@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -123,11 +124,8 @@ def train(
         jit_compile=False,
     )
     history = student.model.fit(
-        X,
-        targets,
+        ShuffledBatches(X, targets, batch_size),
         epochs=epochs,
-        batch_size=batch_size,
-        shuffle=True,
         verbose=int(verbose),
         callbacks=[tf.keras.callbacks.TerminateOnNaN(), *callbacks],
     )
@@ -138,6 +136,33 @@ def train(
             "learning rate or scale the instances."
         )
     return history
+
+
+class ShuffledBatches(tf.keras.utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
+    """Batches of a training set in a new order each epoch.
+
+    Keras' own shuffling repeats one order in every epoch once a global seed is set, as a repeatable fit does.
+    The order here follows Python's generator, which ``keras.utils.set_random_seed`` seeds too.
+    """
+
+    def __init__(self, X: Float32Array, targets: Float32Array, batch_size: int) -> None:
+        super().__init__()
+        self._X, self._targets, self._batch_size = X, targets, batch_size
+        self._rng = np.random.default_rng(random.getrandbits(64))
+        self._order = self._rng.permutation(len(X))
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self._X) // self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Float32Array, Float32Array]:
+        """Instances and targets of one batch."""
+        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        return self._X[chosen], self._targets[chosen]
+
+    def on_epoch_end(self) -> None:
+        """Draw the order of the next epoch."""
+        self._order = self._rng.permutation(len(self._X))
 
 
 class ProbabilityMetric(tf.keras.metrics.Metric):  # type: ignore[misc]  # Keras is untyped

@@ -101,7 +101,10 @@ def test_known_predictions_replace_the_teacher(classifier, X):
     np.testing.assert_allclose(detector.distilled_model.predict(X, verbose=0), y, atol=0.05)
 
 
-def test_whole_set_is_shuffled_before_each_epoch(classifier):
+@pytest.mark.parametrize("seeded", [False, True])
+def test_whole_set_is_shuffled_before_each_epoch(classifier, seeded):
+    if seeded:
+        tf.keras.utils.set_random_seed(1)
     n = 256
     order = []
     y = np.linspace(0.1, 0.9, n)
