@@ -56,7 +56,7 @@ class RankCusumTest:
     Unlike with the other tests, the order of the scores matters.
 
     The null law depends on the sizes of reference and window alone. It is simulated (see
-    ``detectors.rank_cusum_null``), so p-values are known to a few per cent. A score that equals some of the
+    ``detectors.rank_cusum_null``), so p-values are known to 3-10 %. A score that equals some of the
     reference wins the mean of what it would win at each place among them, which keeps the bets fair.
 
     References

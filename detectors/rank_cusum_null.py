@@ -14,16 +14,18 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
+from detectors.lucky_references import LuckyReferences, places
 from detectors.rank_bets import best_bets, stake_factors
 
 FloatArray = npt.NDArray[np.float64]
 
 SIMULATED_WINDOWS = 4096
-"""Windows drawn for a law; p-values from 0.5 to 1e-9 are then known to 3-5 %."""
+"""Windows drawn for a law; p-values down to 0.001 are then known to 3-10 %, smaller ones less well."""
 
-NUMBERS_AT_A_TIME = 2_000_000
-"""Bound on the arrays held in memory, in float64 numbers."""
+WINDOWS_AT_A_TIME = 128
+"""Windows for whose references the luck with one bet decides."""
 
 SHORT_RUN = 10
 """Drift is taken to begin j scores before the end with probability proportional to ``1 / (j + SHORT_RUN)``:
@@ -89,13 +91,15 @@ def rank_cusum_law(n: int, m: int, two_sided: bool) -> RankCusumLaw:
     two_sided
         Whether the alternative is ``two-sided``; ``higher`` and ``lower`` have the same law.
     """
-    bets = np.log(stake_factors(n, "two-sided" if two_sided else "higher"))
+    factors = stake_factors(n, "two-sided" if two_sided else "higher")
+    bets = np.log(factors)
     rng = np.random.default_rng(SEED)
-    at_a_time = max(NUMBERS_AT_A_TIME // (max(n + 1, m) * bets.shape[1]), 1)
     drawn = []
-    for start in range(0, SIMULATED_WINDOWS, at_a_time):
-        ranks, log_weights = _draw_ranks(n, m, bets, min(at_a_time, SIMULATED_WINDOWS - start), rng)
-        drawn.append((best_bets(bets[ranks], m)[:, 0], np.exp(log_weights)))
+    for chunk in range(SIMULATED_WINDOWS // WINDOWS_AT_A_TIME):
+        bet = chunk % bets.shape[1]
+        references = LuckyReferences(n, m, WINDOWS_AT_A_TIME, bet, factors, rng)
+        ranks, weights_drawn = _draw_ranks(m, bet, bets, references, rng)
+        drawn.append((best_bets(bets[ranks], m)[:, 0], weights_drawn))
     statistics, weights = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     # With a small reference many windows have the same statistic, up to rounding.
     distinct, place = np.unique(statistics.round(STATISTIC_DECIMALS), return_inverse=True)
@@ -105,54 +109,23 @@ def rank_cusum_law(n: int, m: int, two_sided: bool) -> RankCusumLaw:
 
 
 def _draw_ranks(
-    n: int, m: int, bets: FloatArray, k: int, rng: np.random.Generator
+    m: int, bet: int, bets: FloatArray, references: LuckyReferences, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Numbers of reference scores above each score of k windows, shape (k, m), and log weights, shape (k,).
+    """Numbers of reference scores above each score of k windows, shape (k, m), and weights, shape (k,).
 
-    From some random place on, the ranks follow the law that favours one bet.
+    From some random place on, the ranks follow the law that favours a bet. The weights hold for windows that
+    are drawn as often for each bet.
     """
-    gaps = draw_gaps(n, k, rng)
-    favoured, log_norms = favour(gaps, bets)
+    k = len(references.gaps)
     runs = np.arange(1, m + 1)
     run_shares = 1.0 / (runs + SHORT_RUN)
     run_shares /= run_shares.sum()
-    bet = rng.integers(bets.shape[1], size=k)
     onset = m - rng.choice(runs, size=k, p=run_shares)
-
     uniforms = rng.random((k, m))
     late = np.arange(m) >= onset[:, None]
-    ranks = np.where(late, places(favoured[np.arange(k), :, bet], uniforms), places(gaps, uniforms))
-    won = bets[ranks] - log_norms[:, None, :]
+    drifted = places(references.favoured[:, :, bet], uniforms)
+    ranks = np.where(late, drifted, places(references.gaps, uniforms))
+    won = bets[ranks] - references.log_wins[:, None, :]
     ratios = np.cumsum(won[:, ::-1], axis=1) + np.log(run_shares / bets.shape[1])[:, None]
-    highest = ratios.max(axis=(1, 2))
-    return ranks, -(highest + np.log(np.exp(ratios - highest[:, None, None]).sum(axis=(1, 2))))
-
-
-def draw_gaps(n: int, k: int, rng: np.random.Generator) -> FloatArray:
-    """Shares of the population that lie in the gaps of k random references, shape (k, n + 1)."""
-    gaps = rng.standard_exponential((k, n + 1))
-    gaps /= gaps.sum(axis=1, keepdims=True)
-    return gaps
-
-
-def favour(gaps: FloatArray, bets: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weigh the gaps by what each bet wins there.
-
-    Returns
-    -------
-    tuple[FloatArray, FloatArray]
-        Shares of the gaps under the law that favours each bet, shape (k, n + 1, bets); and the logarithm of
-        what each bet wins in the mean, shape (k, bets).
-    """
-    weighed = gaps[:, :, None] * np.exp(bets)
-    norms = weighed.sum(axis=1)
-    return weighed / norms[:, None, :], np.log(norms)
-
-
-def places(shares: FloatArray, uniforms: FloatArray) -> npt.NDArray[np.int64]:
-    """Which share of its row, shape (k, cells), each uniform number falls on, shape (k, m)."""
-    k, cells = shares.shape
-    # One search for all rows: row i occupies the numbers from i to i + 1.
-    rows = np.arange(k)[:, None]
-    edges = np.cumsum(shares, axis=1)[:, :-1] + rows
-    return np.asarray(np.searchsorted(edges.ravel(), uniforms + rows) - rows * (cells - 1), dtype=np.int64)
+    ratios += references.log_excess[:, None, :]
+    return ranks, np.exp(-special.logsumexp(ratios, axis=(1, 2)))

@@ -7,15 +7,9 @@ import numpy.typing as npt
 from scipy.ndimage import maximum_filter1d
 
 from detectors.errors import InvalidArgumentError
-from detectors.rank_bets import DRIFTED_SHARES, best_bets, stake_factors
-from detectors.rank_cusum_null import (
-    SEED,
-    draw_gaps,
-    favour,
-    law_size,
-    places,
-    rank_cusum_law,
-)
+from detectors.lucky_references import LuckyReferences, places
+from detectors.rank_bets import best_bets, stake_factors
+from detectors.rank_cusum_null import SEED, law_size, rank_cusum_law
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,13 +18,6 @@ SIMULATED_STREAMS = 8192
 
 STREAMS_AT_A_TIME = 128
 """Streams that begin at the same phase between two windows, and whose references are chosen together."""
-
-CANDIDATES = 8
-"""References drawn for each one that is chosen."""
-
-TYPICAL_RUN = 15.0
-"""Scores that many an alarm takes, times the share of drifted ones that is bet on. References are chosen by
-what the bet wins with them, in the mean, on so many clean scores."""
 
 ROUNDING = 1e-9
 """Sums closer than this are the same sum, added up in another order."""
@@ -77,13 +64,13 @@ def level_for_onsets(windows: float, n: int, m: int, hop: int, quiet_windows: in
     """
     if quiet_windows == 0:
         return 1.0 / windows
-    bets = np.log(stake_factors(n, "two-sided" if two_sided else "higher"))
+    factors = stake_factors(n, "two-sided" if two_sided else "higher")
     rng = np.random.default_rng(SEED)
     # Windows end at any phase after the moment, as it may lie anywhere between two of them.
     chunks = -(-SIMULATED_STREAMS // STREAMS_AT_A_TIME // hop) * hop
     found = [
-        _onsets(n, m, hop, quiet_windows, chunk % hop, bet, bets, rng)
-        for bet in range(bets.shape[1])
+        _onsets(n, m, hop, quiet_windows, chunk % hop, bet, factors, rng)
+        for bet in range(factors.shape[1])
         for chunk in range(chunks)
     ]
     own, highest_before, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -108,7 +95,7 @@ def _onsets(
     quiet_windows: int,
     phase: int,
     bet: int,
-    bets: FloatArray,
+    factors: FloatArray,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Windows that may begin an alarm for which a bet wins most from the middle of a stream on.
@@ -116,14 +103,10 @@ def _onsets(
     Returns their statistics, the highest of the windows before each, and their weights; all have shape (k,).
     """
     streams, lead = STREAMS_AT_A_TIME, m + quiet_windows * hop
-    gaps, log_shares = _lucky_references(
-        n, min(m, TYPICAL_RUN / DRIFTED_SHARES[bet % len(DRIFTED_SHARES)]), bets[:, bet], rng
-    )
-    favoured, log_norms = favour(gaps, bets)
-    ranks = np.concatenate(
-        [places(gaps, rng.random((streams, lead))), places(favoured[:, :, bet], rng.random((streams, m)))],
-        axis=1,
-    )
+    references = LuckyReferences(n, m, streams, bet, factors, rng)
+    clean = places(references.gaps, rng.random((streams, lead)))
+    drifted = places(references.favoured[:, :, bet], rng.random((streams, m)))
+    ranks, bets = np.concatenate([clean, drifted], axis=1), np.log(factors)
     won = bets[ranks][:, (lead + phase + 1 - m) % hop :]
     statistics = best_bets(won, m)[:, ::hop]
     # Shifted so that the highest of the windows before, without the window itself, stands at its place.
@@ -135,20 +118,5 @@ def _onsets(
     statistics = statistics[:, columns]
     totals = np.cumsum(bets[ranks[:, lead:], bet], axis=1)[:, ends]
     chosen = (totals >= statistics - ROUNDING) & (statistics > highest_before)
-    weights = np.exp((ends + 1) * log_norms[:, [bet]] - totals - log_shares[:, None])
+    weights = np.exp((ends + 1) * references.log_wins[:, [bet]] - totals - references.log_excess[:, [bet]])
     return statistics[chosen], highest_before[chosen], weights[chosen]
-
-
-def _lucky_references(
-    n: int, run: float, bet: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
-    """Gaps of references, shape (k, n + 1), and by how much each is drawn too often, as logarithms, (k,).
-
-    Half of them are drawn in proportion to what a bet wins in the mean on so many clean scores.
-    """
-    gaps = draw_gaps(n, CANDIDATES * STREAMS_AT_A_TIME, rng)
-    won = (gaps @ np.exp(bet)) ** run
-    # The other half bounds the weight of references that are less likely among these.
-    favour = 0.5 + 0.5 * won / won.mean()
-    chosen = rng.choice(len(gaps), STREAMS_AT_A_TIME, p=favour / favour.sum())
-    return gaps[chosen], np.log(favour[chosen])
