@@ -9,42 +9,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from detectors.bundle import Bundle, load_bundle, load_detector, save_detector
+    from detectors.bundles.bundle import Bundle, load_bundle, load_detector, save_detector
     from detectors.distillation import ModelDistillation
+    from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
     from detectors.ks_drift import KSDrift
-    from detectors.ks_test import KolmogorovSmirnovTest
-    from detectors.online_fdr import FdrState, OnlineFdr
     from detectors.preprocessing import UAE, HiddenOutput, preprocess_drift, scale_by_instance
-    from detectors.promises import (
+    from detectors.promises.online_fdr import FdrState, OnlineFdr
+    from detectors.promises.promises import (
         Threshold,
         expected_run_time_threshold,
         reference_size_warning,
         uniform_of,
     )
-    from detectors.tie_breaking import TieBreaker
+    from detectors.promises.tie_breaking import TieBreaker
     from detectors.window_tests import WindowTest, WindowTestResult, window_test
 
 _HOMES = {
-    "Bundle": "detectors.bundle",
-    "FdrState": "detectors.online_fdr",
+    "Bundle": "detectors.bundles.bundle",
+    "FdrState": "detectors.promises.online_fdr",
     "HiddenOutput": "detectors.preprocessing",
     "KSDrift": "detectors.ks_drift",
-    "KolmogorovSmirnovTest": "detectors.ks_test",
+    "KolmogorovSmirnovTest": "detectors.kolmogorov_smirnov.ks_test",
     "ModelDistillation": "detectors.distillation",
-    "OnlineFdr": "detectors.online_fdr",
-    "Threshold": "detectors.promises",
-    "TieBreaker": "detectors.tie_breaking",
+    "OnlineFdr": "detectors.promises.online_fdr",
+    "Threshold": "detectors.promises.promises",
+    "TieBreaker": "detectors.promises.tie_breaking",
     "UAE": "detectors.preprocessing",
     "WindowTest": "detectors.window_tests",
     "WindowTestResult": "detectors.window_tests",
-    "expected_run_time_threshold": "detectors.promises",
-    "load_bundle": "detectors.bundle",
-    "load_detector": "detectors.bundle",
+    "expected_run_time_threshold": "detectors.promises.promises",
+    "load_bundle": "detectors.bundles.bundle",
+    "load_detector": "detectors.bundles.bundle",
     "preprocess_drift": "detectors.preprocessing",
-    "reference_size_warning": "detectors.promises",
-    "save_detector": "detectors.bundle",
+    "reference_size_warning": "detectors.promises.promises",
+    "save_detector": "detectors.bundles.bundle",
     "scale_by_instance": "detectors.preprocessing",
-    "uniform_of": "detectors.promises",
+    "uniform_of": "detectors.promises.promises",
     "window_test": "detectors.window_tests",
 }
 

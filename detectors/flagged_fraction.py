@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from detectors.window_samples import (
+from detectors.promises.window_samples import (
     Alternative,
     WindowTestResult,
     parse_alternative,

@@ -13,10 +13,10 @@ from detectors.arguments import check_number, check_positive_int
 from detectors.corrections import benjamini_hochberg, bonferroni
 from detectors.errors import InvalidArgumentError
 from detectors.feature_matrix import feature_matrix, instances_array, sorted_features
-from detectors.ks_test import KSMethod, ks_lattice_statistic, ks_p_values, parse_method
+from detectors.kolmogorov_smirnov.ks_test import KSMethod, ks_lattice_statistic, ks_p_values, parse_method
 from detectors.meta import detector_meta
+from detectors.promises.window_samples import Alternative, parse_alternative
 from detectors.reference_update import ReferenceUpdate
-from detectors.window_samples import Alternative, parse_alternative
 
 Preprocessor: TypeAlias = Callable[[Any], Any]
 FloatArray = npt.NDArray[np.float64]
@@ -76,7 +76,7 @@ class KSDrift:
     -----
     For each feature ``D = sup_x |F(x) - G(x)|``, with the empirical distribution functions F of the reference
     and G of the batch (``F - G`` for ``higher``, ``G - F`` for ``lower``), and its p-value as in
-    ``detectors.ks_test.KolmogorovSmirnovTest``. Of f p-values, ``bonferroni`` detects drift if one is below
+    ``detectors.KolmogorovSmirnovTest``. Of f p-values, ``bonferroni`` detects drift if one is below
     ``p_val / f``, and ``fdr`` if for some k the k-th smallest is below ``p_val * k / f``.
 
     References

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.errors import InvalidArgumentError, NotReadyError
-from detectors.ks_test import KolmogorovSmirnovTest
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

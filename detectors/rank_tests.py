@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from detectors.errors import InvalidArgumentError
-from detectors.window_samples import (
+from detectors.promises.window_samples import (
     Alternative,
     WindowTestResult,
     parse_alternative,

@@ -7,12 +7,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from detectors.cusum.rank_cusum import RankCusumTest
 from detectors.errors import InvalidArgumentError
 from detectors.flagged_fraction import FlaggedFractionTest
-from detectors.ks_test import KolmogorovSmirnovTest
-from detectors.rank_cusum import RankCusumTest
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
+from detectors.promises.window_samples import Alternative, WindowTestResult
 from detectors.rank_tests import AndersonDarlingTest, CramerVonMisesTest, MannWhitneyTest
-from detectors.window_samples import Alternative, WindowTestResult
 
 __all__ = ["WINDOW_TESTS", "Alternative", "WindowTest", "WindowTestResult", "window_test"]
 

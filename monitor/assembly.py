@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from monitor.alerts import Alert
+from monitor.alerts.alert import Alert
 from monitor.config import Config
-from monitor.kafka_properties import for_consumer, for_producer
+from monitor.config.kafka_properties import for_consumer, for_producer
 from monitor.pipeline import Pipeline
 from monitor.state_topic import StateTopic
 from monitor.watch import open_watches
 from monitor.worker import Worker
-from streams.dead_letters import DeadLetters
-from streams.producer import DeliveryConfirmedProducer, PendingDelivery
-from streams.redis_connection import RedisConnection
+from streams.kafka.dead_letters import DeadLetters
+from streams.kafka.producer import DeliveryConfirmedProducer, PendingDelivery
+from streams.state.redis_connection import RedisConnection
 
 
 def open_worker(config: Config) -> Worker:

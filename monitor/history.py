@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from monitor.alert_policy import AlertState
-from monitor.standing import Standing
-from monitor.verdicts import Verdict
-from streams.redis_connection import RedisConnection
-from streams.redis_keys import MonitorKeys
-from streams.window_store import last_settled
-from streams.windows import ClosedWindow
+from monitor.alerts.policy import AlertState
+from monitor.verdicts.standing import Standing
+from monitor.verdicts.verdict import Verdict
+from streams.state.redis_connection import RedisConnection
+from streams.state.redis_keys import MonitorKeys
+from streams.state.window_store import last_settled
+from streams.state.windows import ClosedWindow
 
 
 def read_verdicts(

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from streams.errors import KafkaUnavailableError
-from streams.redis_connection import RedisUnavailableError
+from streams.state.redis_connection import RedisUnavailableError
 
 log = logging.getLogger(__name__)
 

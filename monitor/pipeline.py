@@ -17,17 +17,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from monitor.discoveries import DiscoveryControl
 from monitor.errors import ConfigError
+from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
 from streams.codecs.protocol import Codec, codec_class
-from streams.commits import Mark
-from streams.consumer import Partition
 from streams.events import EventBatch, RejectedEvent, RejectReason
+from streams.kafka.commits import Mark
+from streams.kafka.consumer import Partition
 from streams.records import RecordBatch
-from streams.redis_connection import RedisConnection, ScriptCall
-from streams.window_store import Batch
-from streams.windows import ScoredRows
+from streams.state.redis_connection import RedisConnection, ScriptCall
+from streams.state.window_store import Batch
+from streams.state.windows import ScoredRows
 
 AGE_CHECK_SECONDS = 1.0
 """How often windows are looked for that have reached their maximum age."""

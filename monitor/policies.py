@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from monitor.alert_policy import AlertPolicy
+from monitor.alerts.policy import AlertPolicy
 from monitor.config import MonitorConfig
-from streams.windows import WindowPolicy
+from streams.state.windows import WindowPolicy
 
 
 def window_policy(config: MonitorConfig) -> WindowPolicy:

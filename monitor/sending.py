@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.errors import SetupError
-from monitor.samples import Sample
+from monitor.samples.sample import Sample
 from streams.encoding import encode_json, encode_tensor
 from streams.events import EventFields
-from streams.producer import DeliveryConfirmedProducer
+from streams.kafka.producer import DeliveryConfirmedProducer
 
 CHUNK_ROWS = 1000
 """Rows that are read and encoded at a time, so that a file may be larger than memory."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from monitor.standing import Standing
-from streams.compacted_topic import read_latest
-from streams.producer import DeliveryConfirmedProducer, PendingDelivery
-from streams.window_store import Foundation
+from monitor.verdicts.standing import Standing
+from streams.kafka.compacted_topic import read_latest
+from streams.kafka.producer import DeliveryConfirmedProducer, PendingDelivery
+from streams.state.window_store import Foundation
 
 DELIVERY_SECONDS = 10.0
 

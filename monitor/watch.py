@@ -11,26 +11,26 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors import Bundle, ModelDistillation, load_bundle
-from detectors.promises import Threshold
+from detectors.promises.promises import Threshold
 from detectors.window_tests import WindowTest
-from monitor.alert_policy import AlertKind, AlertState
-from monitor.alerts import Alert, AlertSource, build_alert
+from monitor.alerts.alert import Alert, AlertSource, build_alert
+from monitor.alerts.policy import AlertKind, AlertState
 from monitor.config import MonitorConfig
-from monitor.discoveries import Undecided
 from monitor.errors import ConfigError
-from monitor.ledger import Delivered, Delivery, Ledger
 from monitor.policies import alert_policy, window_policy
-from monitor.promises import monitor_test, threshold_rule
-from monitor.standing import Standing
 from monitor.state_topic import StateTopic
-from monitor.tied_scores import TieOrder
-from monitor.verdicts import JudgedWindow, judge
+from monitor.verdicts.discoveries import Undecided
+from monitor.verdicts.ledger import Delivered, Delivery, Ledger
+from monitor.verdicts.promises import monitor_test, threshold_rule
+from monitor.verdicts.standing import Standing
+from monitor.verdicts.tied_scores import TieOrder
+from monitor.verdicts.verdict import JudgedWindow, judge
 from streams.events import EventBatch, EventSchema
-from streams.redis_connection import RedisConnection
-from streams.redis_keys import MonitorKeys
-from streams.reference_store import ReferenceStore
-from streams.window_store import Foundation, WindowStore
-from streams.windows import ClosedWindow
+from streams.state.redis_connection import RedisConnection
+from streams.state.redis_keys import MonitorKeys
+from streams.state.reference_store import ReferenceStore
+from streams.state.window_store import Foundation, WindowStore
+from streams.state.windows import ClosedWindow
 
 SendAlert: TypeAlias = Callable[[str, Alert], Delivery]
 """Sends an alert to a topic."""

@@ -12,17 +12,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from monitor.config import Config
-from monitor.kafka_properties import for_consumer
+from monitor.config.kafka_properties import for_consumer
 from monitor.patience import AbandonedError, Patience
 from monitor.pipeline import Pipeline
 from monitor.rejections import RejectionLimit
-from streams.commits import Mark, start_of
-from streams.consumer import BatchConsumer, Partition
 from streams.errors import KafkaError
-from streams.producer import DeliveryConfirmedProducer
+from streams.kafka.commits import Mark, start_of
+from streams.kafka.consumer import BatchConsumer, Partition
+from streams.kafka.producer import DeliveryConfirmedProducer
 from streams.records import RecordBatch
-from streams.redis_connection import RedisUnavailableError
-from streams.window_store import StateLostError
+from streams.state.redis_connection import RedisUnavailableError
+from streams.state.window_store import StateLostError
 
 log = logging.getLogger(__name__)
 

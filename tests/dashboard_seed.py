@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from detectors.promises import Threshold
+from detectors.promises.promises import Threshold
 from detectors.window_tests import window_test
-from monitor.alert_policy import AlertKind, AlertPolicy
-from monitor.ledger import Delivered, Ledger
-from monitor.verdicts import Verdict, judge
-from streams.redis_connection import RedisConnection
-from streams.redis_keys import MonitorKeys
-from streams.reference_store import ReferenceStore
-from streams.window_store import Batch, WindowStore
-from streams.windows import ScoredRows, WindowPolicy
+from monitor.alerts.policy import AlertKind, AlertPolicy
+from monitor.verdicts.ledger import Delivered, Ledger
+from monitor.verdicts.verdict import Verdict, judge
+from streams.state.redis_connection import RedisConnection
+from streams.state.redis_keys import MonitorKeys
+from streams.state.reference_store import ReferenceStore
+from streams.state.window_store import Batch, WindowStore
+from streams.state.windows import ScoredRows, WindowPolicy
 
 START_MS = 1_790_000_000_000
 P_VAL = 0.01

@@ -13,11 +13,11 @@ import numpy as np
 from confluent_kafka import Consumer, Message, Producer
 
 from monitor.history import read_verdicts
-from monitor.verdicts import Verdict
+from monitor.verdicts.verdict import Verdict
 from streams.encoding import encode_json
-from streams.redis_connection import RedisConnection
-from streams.redis_keys import MonitorKeys
-from streams.windows import SCORE_DTYPE, OpenWindow
+from streams.state.redis_connection import RedisConnection
+from streams.state.redis_keys import MonitorKeys
+from streams.state.windows import SCORE_DTYPE, OpenWindow
 
 N_FEATURES = 30
 N_CLASSES = 2

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import yaml
 from typing_extensions import Self
 
-from monitor.verdicts import Verdict
+from monitor.verdicts.verdict import Verdict
 from tests.traffic import MonitorState
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class WorkerThread:
 
     def __init__(self, directory: Path, config: dict[str, Any]) -> None:
         from monitor.assembly import open_worker
-        from monitor.config_file import load_config
+        from monitor.config.file import load_config
 
         self.worker = open_worker(load_config(write_config(directory, config)))
         self.error: BaseException | None = None

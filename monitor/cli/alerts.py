@@ -55,10 +55,10 @@ def alerts(
 
     from confluent_kafka.admin import AclOperation
 
-    from monitor.findings import require
-    from monitor.kafka_checks import TopicUse, check_kafka
-    from monitor.kafka_properties import for_consumer
-    from monitor.subscription import AlertSubscription
+    from monitor.alerts.subscription import AlertSubscription
+    from monitor.checks.findings import require
+    from monitor.checks.kafka import TopicUse, check_kafka
+    from monitor.config.kafka_properties import for_consumer
 
     keys: dict[str, list[str]] = {}
     for monitor in chosen:

@@ -16,8 +16,8 @@ from monitor.cli.tensorflow_loading import load_tensorflow
 from monitor.errors import SetupError
 
 if TYPE_CHECKING:
-    from monitor.calibration import Delay, FalseAlarms
-    from monitor.calibration_intervals import Interval
+    from monitor.calibration.calibrate import Delay, FalseAlarms
+    from monitor.calibration.intervals import Interval
     from monitor.config import MonitorConfig
 
 FEWEST_WINDOWS, MOST_WINDOWS = 10_000, 200_000
@@ -88,10 +88,10 @@ def calibrate(
 
     load_tensorflow()
     from detectors import ModelDistillation, load_bundle
-    from monitor.arrays import read_array
-    from monitor.calibration import SHARES, Calibration
-    from monitor.calibration_samples import read_scores
-    from monitor.promises import threshold_rule
+    from monitor.calibration.calibrate import SHARES, Calibration
+    from monitor.calibration.samples import read_scores
+    from monitor.samples.arrays import read_array
+    from monitor.verdicts.promises import threshold_rule
 
     bundle = load_bundle(monitor.detector)
     if not isinstance(bundle.detector, ModelDistillation):
@@ -118,7 +118,7 @@ def calibrate(
     else:
         _show(monitor, measured, delays, episodes, notes)
     if plot_path is not None:
-        from monitor.calibration_plot import plot_calibration
+        from monitor.calibration.plot import plot_calibration
 
         threshold = threshold_rule(monitor, len(against))(monitor.window.size).p_value
         plot_calibration(plot_path, monitor.name, measured, delays, threshold or None)
@@ -140,7 +140,7 @@ def _promised_run_time(monitor: MonitorConfig) -> float | None:
 def _notes(monitor: MonitorConfig, reference: Any, clean: Any) -> list[str]:
     import numpy as np
 
-    from monitor.calibration import spread_over_references
+    from monitor.calibration.calibrate import spread_over_references
 
     notes = [
         f"Events were drawn from {len(clean):,} scores with replacement, so they repeat themselves. These"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from monitor.calibration import HORIZON_WINDOWS, Delay, FalseAlarms
-from monitor.calibration_intervals import Interval
+from monitor.calibration.calibrate import HORIZON_WINDOWS, Delay, FalseAlarms
+from monitor.calibration.intervals import Interval
 from monitor.config import MonitorConfig
 
 

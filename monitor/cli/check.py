@@ -15,7 +15,7 @@ from monitor.cli.tensorflow_loading import load_tensorflow
 from monitor.errors import ConfigError
 
 if TYPE_CHECKING:
-    from monitor.findings import Finding
+    from monitor.checks.findings import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
@@ -33,7 +33,7 @@ def check(ctx: click.Context, config_path: Path, create_topics: bool, as_json: b
     Writes one line for each and exits with 0 when a worker could start, with 2 when it could not. A worker
     runs the same checks before it begins. Nothing is consumed, and no secret is ever shown.
     """
-    from monitor.findings import Severity, failed, ok
+    from monitor.checks.findings import Severity, failed, ok
 
     may_start = True
 
@@ -57,7 +57,7 @@ def check(ctx: click.Context, config_path: Path, create_topics: bool, as_json: b
         show(ok("config", f"{config_path}: {n_monitors} monitor{'' if n_monitors == 1 else 's'}"))
         # This takes seconds; a wrong config is told at once.
         load_tensorflow()
-        from monitor.checks import check_all
+        from monitor.checks.setup import check_all
 
         for finding in check_all(config, create_topics=create_topics):
             show(finding)

@@ -16,7 +16,7 @@ from monitor.cli.dashboard import dashboard_server, require_web_framework
 from monitor.cli.options import ExampleCommand, read_config
 from monitor.cli.tensorflow_loading import load_tensorflow
 from monitor.demo.story import Audience, Phase, Scene, Story
-from monitor.verdicts import Verdict
+from monitor.verdicts.verdict import Verdict
 
 BAR_WIDTH = 24
 

@@ -16,8 +16,8 @@ from monitor.errors import SetupError
 from monitor.experiment.data import StudyData
 from monitor.experiment.digits import STUDENT_EPOCHS, distil_digits, prepare_digits
 from monitor.experiment.measuring import ModelScorer, scaled
-from monitor.keras_models import read_model
-from monitor.students import build_student
+from monitor.fitting.keras_models import read_model
+from monitor.fitting.students import build_student
 
 STUDENT_BATCH_SIZE = 64
 

@@ -13,7 +13,7 @@ from monitor.cli.tensorflow_loading import load_tensorflow
 from monitor.errors import SetupError
 
 if TYPE_CHECKING:
-    from monitor.fitting import FitReport, FitSettings
+    from monitor.fitting.fit import FitReport, FitSettings
 
 
 @click.command(
@@ -150,14 +150,14 @@ def fit(
             predictions_option="--reference-predictions",
         )
 
-    from monitor.samples import split
+    from monitor.samples.sample import split
 
     trains = distilled is None and epochs > 0
     training, reference = split(sample, held_out, size=reference_size, train=trains, seed=seed)
 
     load_tensorflow()
-    from monitor.fitting import FitSettings, check_output, fit_bundle
-    from monitor.keras_models import read_model
+    from monitor.fitting.fit import FitSettings, check_output, fit_bundle
+    from monitor.fitting.keras_models import read_model
 
     settings = FitSettings(
         loss_type=loss,

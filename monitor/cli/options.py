@@ -69,7 +69,7 @@ def read_config(path: Path) -> Config:
         If it is wrong, one line for each fault.
     """
     # Pydantic and librdkafka take a quarter of a second to import, which --help need not wait for.
-    from monitor.config_file import load_config
+    from monitor.config.file import load_config
 
     return load_config(path)
 
@@ -82,7 +82,7 @@ def choose_monitor(config: Config, name: str | None) -> MonitorConfig:
     SetupError
         If there is no such monitor, or a choice but no name.
     """
-    from monitor.config_faults import nearest, quoted_choice
+    from monitor.config.faults import nearest, quoted_choice
     from monitor.errors import SetupError
 
     names = [monitor.name for monitor in config.monitors]

@@ -26,7 +26,7 @@ from monitor.errors import SetupError
 
 if TYPE_CHECKING:
     from monitor.config import Config, MonitorConfig
-    from streams.reference_store import ReferenceStore, StoredReference
+    from streams.state.reference_store import ReferenceStore, StoredReference
 
 
 @click.group(
@@ -90,7 +90,7 @@ def build(
 
     load_tensorflow()
     from detectors import ModelDistillation, load_bundle, save_detector
-    from streams.reference_store import reference_version
+    from streams.state.reference_store import reference_version
 
     detector = load_bundle(bundle).detector
     if not isinstance(detector, ModelDistillation):
@@ -132,8 +132,8 @@ def push(config_path: Path, monitor_name: str | None, source: str | None, promot
 
     load_tensorflow()
     from detectors import load_bundle
-    from detectors.reference_file import sorted_scores
-    from monitor.arrays import read_array
+    from detectors.bundles.reference_file import sorted_scores
+    from monitor.samples.arrays import read_array
 
     if source is not None:
         scores = sorted_scores(read_array(source, None, "--file"))
@@ -212,10 +212,10 @@ def rollback(config_path: Path, monitor_name: str | None) -> None:
 @contextmanager
 def _store(config: Config, monitor: MonitorConfig) -> Iterator[ReferenceStore]:
     """Lend the references of a monitor, once Redis has shown that it can be used."""
-    from monitor.findings import require
-    from monitor.redis_checks import check_redis, connect
-    from streams.redis_keys import MonitorKeys
-    from streams.reference_store import ReferenceStore
+    from monitor.checks.findings import require
+    from monitor.checks.redis import check_redis, connect
+    from streams.state.redis_keys import MonitorKeys
+    from streams.state.reference_store import ReferenceStore
 
     connection = connect(config)
     try:

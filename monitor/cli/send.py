@@ -16,7 +16,7 @@ from monitor.errors import SetupError
 
 if TYPE_CHECKING:
     from monitor.config import Config, MonitorConfig
-    from monitor.samples import Sample
+    from monitor.samples.sample import Sample
 
 
 @click.command(
@@ -88,12 +88,12 @@ def send(
 
     from confluent_kafka.admin import AclOperation
 
+    from monitor.checks.findings import require
+    from monitor.checks.kafka import TopicUse, check_kafka, input_use
     from monitor.cli.progress import counting_progress
-    from monitor.findings import require
-    from monitor.kafka_checks import TopicUse, check_kafka, input_use
-    from monitor.kafka_properties import for_producer
+    from monitor.config.kafka_properties import for_producer
     from monitor.sending import publish
-    from streams.producer import DeliveryConfirmedProducer
+    from streams.kafka.producer import DeliveryConfirmedProducer
 
     use = input_use(config, monitor, AclOperation.WRITE)
     if topic is not None and topic != use.topic:
@@ -134,7 +134,7 @@ def _read(
 ) -> Sample:
     import numpy as np
 
-    from monitor.arrays import find_predictions
+    from monitor.samples.arrays import find_predictions
 
     source = predictions
     if source is None:
@@ -151,7 +151,7 @@ def _predicted(sample: Sample, monitor: MonitorConfig) -> Sample:
     from detectors.classifier import Classifier
     from detectors.instances import DEFAULT_BATCH_SIZE, read_instances
     from detectors.training import teacher_probabilities
-    from monitor.samples import Sample
+    from monitor.samples.sample import Sample
 
     detector: Any = load_bundle(monitor.detector).detector
     if not isinstance(detector, ModelDistillation) or detector.model is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from monitor.samples import Sample
+    from monitor.samples.sample import Sample
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -61,9 +61,9 @@ def read_sample(
     """
     import numpy as np
 
-    from monitor.arrays import read_array
     from monitor.errors import SetupError
-    from monitor.samples import Sample
+    from monitor.samples.arrays import read_array
+    from monitor.samples.sample import Sample
 
     instances = read_array(data, data_key, data_option)
     if instances.ndim < 2:

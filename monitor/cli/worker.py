@@ -42,8 +42,8 @@ def worker(config_path: Path) -> None:
     # This takes seconds; a wrong config is told at once.
     load_tensorflow()
     from monitor.assembly import open_worker
-    from monitor.checks import check_all
-    from monitor.findings import Severity, require
+    from monitor.checks.findings import Severity, require
+    from monitor.checks.setup import check_all
 
     for finding in require(check_all(config)):
         level = logging.WARNING if finding.severity is Severity.WARNING else logging.INFO

@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from monitor.dashboard.access import SecurityHeaders, Token
 from monitor.dashboard.views import Views
 from streams.errors import StreamError
-from streams.redis_connection import RedisUnavailableError
+from streams.state.redis_connection import RedisUnavailableError
 
 STATIC = Path(str(resources.files("monitor.dashboard") / "static"))
 LARGEST_FORM_BYTES = 4096

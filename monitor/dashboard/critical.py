@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from detectors.ks_test import KSMethod, ks_p_values
-from monitor.verdicts import Verdict
+from detectors.kolmogorov_smirnov.ks_test import KSMethod, ks_p_values
+from monitor.verdicts.verdict import Verdict
 
 MOST_CELLS = 1_000_000
 """Reference size times window size up to which the exact law takes milliseconds; it is asymptotic beyond."""

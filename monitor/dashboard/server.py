@@ -16,7 +16,7 @@ from monitor.dashboard.app import Dashboard
 from monitor.dashboard.views import Views
 from monitor.errors import SetupError
 from streams.errors import RedisError
-from streams.redis_connection import RedisConnection
+from streams.state.redis_connection import RedisConnection
 
 STOP_SECONDS = 3
 """How long a request may go on after the end was asked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from monitor.verdicts import Verdict
+from monitor.verdicts.verdict import Verdict
 
 LATEST = 20
 """Verdicts over which the present rate is taken."""

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from monitor.alerts.replay import replay
 from monitor.config import Config, MonitorConfig
 from monitor.dashboard.critical import critical_distances
 from monitor.dashboard.distributions import compare
 from monitor.dashboard.throughput import present_rate, rates
 from monitor.history import GlanceReader, SegmentGlance, read_segment
 from monitor.policies import alert_policy, window_policy
-from monitor.replay import replay
-from monitor.verdicts import Verdict
+from monitor.verdicts.verdict import Verdict
 from streams.errors import StateError
-from streams.redis_connection import RedisConnection
-from streams.redis_keys import MonitorKeys
-from streams.reference_store import ReferenceStore
-from streams.windows import ClosedWindow
+from streams.state.redis_connection import RedisConnection
+from streams.state.redis_keys import MonitorKeys
+from streams.state.reference_store import ReferenceStore
+from streams.state.windows import ClosedWindow
 
 KEPT_REFERENCES = 8
 """References held in memory; they never change, and few are looked at together."""

@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from monitor.errors import MonitorError
 from streams.errors import RedisError
-from streams.redis_connection import RedisConnection
+from streams.state.redis_connection import RedisConnection
 
 START_SECONDS = 10.0
 

@@ -14,19 +14,19 @@ import numpy.typing as npt
 import yaml
 
 from detectors import save_detector
+from monitor.alerts.subscription import AlertSubscription
 from monitor.demo.digits import Images, Traffic, prepare
 from monitor.demo.embedded import EmbeddedKafka, EmbeddedRedis
 from monitor.demo.story import PHASES, Audience, Phase, Scene, Story
 from monitor.demo.worker_process import WorkerProcess
 from monitor.errors import MonitorError
 from monitor.history import read_verdicts
-from monitor.subscription import AlertSubscription
-from monitor.verdicts import Verdict
+from monitor.verdicts.verdict import Verdict
 from monitor.watch import WHOLE_STREAM
 from streams.encoding import encode_json
-from streams.producer import DeliveryConfirmedProducer
-from streams.redis_connection import RedisConnection
-from streams.redis_keys import MonitorKeys
+from streams.kafka.producer import DeliveryConfirmedProducer
+from streams.state.redis_connection import RedisConnection
+from streams.state.redis_keys import MonitorKeys
 
 MONITOR = "digits"
 EVENTS, ALERTS, REJECTED = "inference-events", "drift-alerts", "inference-events-rejected"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from monitor.verdicts import Verdict
+from monitor.verdicts.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from detectors.ks_test import KolmogorovSmirnovTest
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
 from monitor.experiment.settings import StudySettings
 
 FloatArray = npt.NDArray[np.float64]

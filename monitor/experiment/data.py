@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monitor.config_faults import quoted_choice
+from monitor.config.faults import quoted_choice
 from monitor.errors import SetupError
 
 Instances = npt.NDArray[Any]

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monitor.arrays import read_array
-from monitor.config_faults import quoted_choice
+from monitor.config.faults import quoted_choice
 from monitor.errors import SetupError
 from monitor.experiment.data import Condition, Instances, read_labels
+from monitor.samples.arrays import read_array
 
 LABELS_KEY = "y"
 CLEAN_NAME = "eval"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from detectors.window_samples import Alternative
+from detectors.promises.window_samples import Alternative
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from monitor.arrays import read_array
 from monitor.errors import SetupError
 from monitor.experiment import cifar10_files, npz_files
 from monitor.experiment.data import Instances, StudyData
+from monitor.samples.arrays import read_array
 
 
 def open_data(clean: Path, corrupted: Path, training: str | None) -> StudyData:
@@ -22,7 +22,7 @@ def open_data(clean: Path, corrupted: Path, training: str | None) -> StudyData:
     corrupted
         Directory in the format of CIFAR-10-C, or ``.npz`` file.
     training
-        Instances to train a student on, as for `monitor.arrays.read_array`; None takes CIFAR-10's own
+        Instances to train a student on, as for `monitor.samples.arrays.read_array`; None takes CIFAR-10's own
         training batches where they are there.
 
     Raises

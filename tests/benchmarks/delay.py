@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from detectors.promises import Threshold, expected_run_time_threshold
-from detectors.rank_cusum import RankCusumTest
-from detectors.rank_cusum_null import law_size, rank_cusum_law
-from detectors.rank_cusum_promise import rank_cusum_threshold
+from detectors.cusum.rank_cusum import RankCusumTest
+from detectors.cusum.rank_cusum_null import law_size, rank_cusum_law
+from detectors.cusum.rank_cusum_promise import rank_cusum_threshold
+from detectors.promises.promises import Threshold, expected_run_time_threshold
 from detectors.window_tests import window_test
 from tests.benchmarks.cifar10_scores import CifarScores
 

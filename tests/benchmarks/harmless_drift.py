@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from detectors.cusum.rank_cusum import RankCusumTest
 from detectors.flagged_fraction import FlaggedFractionTest
-from detectors.ks_test import KolmogorovSmirnovTest
-from detectors.rank_cusum import RankCusumTest
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
 from tests.benchmarks.cifar10_scores import TYPES, CifarScores, kld, xent
 
 FloatArray = npt.NDArray[np.float64]

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from detectors.ks_null import ks_null_law
-from detectors.ks_test import KolmogorovSmirnovTest
+from detectors.kolmogorov_smirnov.ks_null import ks_null_law
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
 
 SIZES = [(1000, 50), (1000, 100), (1000, 500), (10_000, 100), (10_000, 500), (10_000, 1000)]
 WINDOWS = 100

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from detectors.corrections import benjamini_hochberg
-from detectors.ks_test import KolmogorovSmirnovTest
-from detectors.online_fdr import OnlineFdr
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
+from detectors.promises.online_fdr import OnlineFdr
 
 SEGMENTS = 1000
 DRIFTED_SHARE = 0.05

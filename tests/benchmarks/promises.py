@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.boundary_crossing import false_alarm_rates
-from detectors.ks_null import ks_null_law
-from detectors.ks_test import KolmogorovSmirnovTest
-from detectors.promises import Threshold, expected_run_time_threshold
-from detectors.tie_breaking import TieBreaker
+from detectors.kolmogorov_smirnov.boundary_crossing import false_alarm_rates
+from detectors.kolmogorov_smirnov.ks_null import ks_null_law
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
+from detectors.promises.promises import Threshold, expected_run_time_threshold
+from detectors.promises.tie_breaking import TieBreaker
 
 RUN_TIMES = [100, 1000]
 SIZES = [(n, m) for n in (1000, 10_000) for m in (50, 100, 500)]

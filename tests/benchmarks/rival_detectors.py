@@ -158,7 +158,7 @@ RIVALS = (
     _river_kswin(300, 100, 5.5e-4),
     _frouros_kswin(100, 30, 5e-4),
     _frouros_kswin(300, 100, 5.5e-4),
-    # The exact promise of detectors.promises for hop 1, two-sided.
+    # The exact promise of detectors.promises.promises for hop 1, two-sided.
     _incremental(50, 5.6e-4),
     _incremental(100, 1.13e-3),
     _incremental(200, 2.3e-3),

@@ -25,7 +25,7 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from monitor.assembly import open_worker
-from monitor.config_file import load_config
+from monitor.config.file import load_config
 from streams.codecs.protocol import codec_class
 from streams.records import RecordBatch
 from tests.servers.kafka import KafkaBroker

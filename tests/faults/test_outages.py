@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from monitor.verdicts import Verdict
+from monitor.verdicts.verdict import Verdict
 from tests.traffic import Account, MonitorState, TinyDetector
 from tests.workers import WorkerThread, monitor_config, wait_for_verdicts
 

@@ -21,7 +21,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from monitor.kafka_checks import TopicUse, check_kafka
+from monitor.checks.kafka import TopicUse, check_kafka
 from tests.cli_setup import Deployment, deployment, run, write_bundle
 from tests.servers.certificates import CertificateFiles, make_certificate
 from tests.servers.kafka import KafkaBroker

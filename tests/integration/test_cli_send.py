@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from monitor.alert_policy import AlertKind
+from monitor.alerts.policy import AlertKind
 from tests.cli_setup import Deployment, classifier, complaints, deployment, run, write_bundle
 from tests.unit.monitor.test_alerts import built
 

@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import redis
 
-from monitor.config_file import load_config
+from monitor.config.file import load_config
 from monitor.dashboard.server import DashboardServer
 from monitor.history import read_segment
 from tests.cli_setup import complaints, run
@@ -253,7 +253,7 @@ class TestCommand:
     def test_needs_no_tensorflow(self, tmp_path, monitor, redis_url):
         config = write_config(tmp_path, redis_url, [monitor.config()])
         script = (
-            "import sys; from pathlib import Path; from monitor.config_file import load_config;"
+            "import sys; from pathlib import Path; from monitor.config.file import load_config;"
             " from monitor.dashboard.server import DashboardServer;"
             f" DashboardServer(load_config(Path({str(config)!r})), '127.0.0.1', 0).__enter__();"
             " sys.exit('tensorflow' in sys.modules)"

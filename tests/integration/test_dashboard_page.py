@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import ks_2samp
 from selenium.webdriver.common.keys import Keys
 
-from monitor.config_file import load_config
+from monitor.config.file import load_config
 from monitor.dashboard.server import DashboardServer
 from monitor.history import read_alert_states, read_segment, read_verdicts
 from tests.browser import Browser, require_chromium
@@ -251,7 +251,10 @@ class TestSegment:
             5: "drifted · detected",
             8: "clean · resolved",
         }
-        assert {(n, str(kind.value)) for _, n, kind in monitor.alerts} == {(5, "detected"), (8, "resolved")}
+        assert {(n, str(kind.value)) for _, n, kind in monitor.alerts} == {
+            (5, "detected"),
+            (8, "resolved"),
+        }
 
     def test_draws_both_distributions_and_their_distance(self, browser, seeded, serve):
         monitor = seeded("digits", 50)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from streams import headers as names
-from streams.dead_letters import DeadLetters
 from streams.errors import KafkaError
 from streams.events import RejectedEvent, RejectReason
-from streams.producer import DeliveryConfirmedProducer
+from streams.kafka.dead_letters import DeadLetters
+from streams.kafka.producer import DeliveryConfirmedProducer
 from tests.records_in_memory import batch_of
 from tests.records_read_back import read_back
 

@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 import redis
 
-from detectors.online_fdr import FdrState, OnlineFdr
-from monitor.alerts import Alert
+from detectors.promises.online_fdr import FdrState, OnlineFdr
+from monitor.alerts.alert import Alert
 from monitor.config import MonitorConfig
-from monitor.discoveries import DiscoveryControl, Undecided
 from monitor.history import read_verdicts
-from monitor.ledger import Delivered, Delivery
 from monitor.pipeline import Pipeline
-from monitor.verdicts import JudgedWindow, Verdict
+from monitor.verdicts.discoveries import DiscoveryControl, Undecided
+from monitor.verdicts.ledger import Delivered, Delivery
+from monitor.verdicts.verdict import JudgedWindow, Verdict
 from monitor.watch import open_watches
-from streams.decision_store import KEPT_MS, DecisionStore
 from streams.errors import RedisError, StateError
 from streams.records import RecordBatch
-from streams.redis_connection import RedisConnection
-from streams.redis_keys import MonitorKeys, ProcedureKeys
-from streams.windows import ClosedWindow, Pane
+from streams.state.decision_store import KEPT_MS, DecisionStore
+from streams.state.redis_connection import RedisConnection
+from streams.state.redis_keys import MonitorKeys, ProcedureKeys
+from streams.state.windows import ClosedWindow, Pane
 from tests.records_in_memory import InMemoryRecord
 from tests.traffic import TinyDetector
 

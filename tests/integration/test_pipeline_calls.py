@@ -14,14 +14,14 @@ import redis
 import tensorflow as tf
 
 from detectors import ModelDistillation, load_bundle, save_detector
-from detectors.bundle import Bundle
-from monitor.alerts import Alert
+from detectors.bundles.bundle import Bundle
+from monitor.alerts.alert import Alert
 from monitor.config import MonitorConfig
-from monitor.ledger import Delivery
 from monitor.pipeline import Pipeline
+from monitor.verdicts.ledger import Delivery
 from monitor.watch import Watch, open_watches
 from streams.records import RecordBatch
-from streams.redis_connection import RedisConnection
+from streams.state.redis_connection import RedisConnection
 from tests.traffic import TinyDetector, classifier, consume, publish
 
 WINDOW = 20

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from monitor.alert_policy import AlertKind, AlertPolicy, AlertState
-from monitor.ledger import Delivered, Ledger
-from monitor.standing import Standing
+from monitor.alerts.policy import AlertKind, AlertPolicy, AlertState
 from monitor.state_topic import StateTopic
-from monitor.verdicts import JudgedWindow, Verdict
-from streams.producer import DeliveryConfirmedProducer
-from streams.redis_connection import RedisConnection
-from streams.redis_keys import MonitorKeys
-from streams.window_store import Batch, StateLostError, WindowStore
-from streams.windows import ClosedWindow, ScoredRows, WindowPolicy
+from monitor.verdicts.ledger import Delivered, Ledger
+from monitor.verdicts.standing import Standing
+from monitor.verdicts.verdict import JudgedWindow, Verdict
+from streams.kafka.producer import DeliveryConfirmedProducer
+from streams.state.redis_connection import RedisConnection
+from streams.state.redis_keys import MonitorKeys
+from streams.state.window_store import Batch, StateLostError, WindowStore
+from streams.state.windows import ClosedWindow, ScoredRows, WindowPolicy
 
 
 @dataclass

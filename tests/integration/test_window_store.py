@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import redis
 
-from streams.redis_connection import RedisConnection, RedisUnavailableError
-from streams.redis_keys import MonitorKeys
-from streams.window_store import (
+from streams.state.redis_connection import RedisConnection, RedisUnavailableError
+from streams.state.redis_keys import MonitorKeys
+from streams.state.window_store import (
     Appended,
     Batch,
     Settled,
@@ -20,7 +20,7 @@ from streams.window_store import (
     WindowStore,
     last_settled,
 )
-from streams.windows import ClosedWindow, ScoredRows, WindowPolicy
+from streams.state.windows import ClosedWindow, ScoredRows, WindowPolicy
 from tests.servers.redis import RedisServer
 
 KEYS = MonitorKeys("drift", "m")

@@ -13,7 +13,7 @@ import pytest
 
 from streams import headers as header_names
 from streams.events import RejectReason
-from streams.reference_store import ReferenceStore
+from streams.state.reference_store import ReferenceStore
 from tests.traffic import Account, MonitorState, TinyDetector, consume, publish
 from tests.workers import WorkerThread, monitor_config, wait_for_verdicts
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from monitor.config_file import load_config
-from monitor.kafka_checks import topic_uses
+from monitor.checks.kafka import topic_uses
+from monitor.config.file import load_config
 
 REPO = Path(__file__).resolve().parents[2]
 DOCKER = REPO / "docker"

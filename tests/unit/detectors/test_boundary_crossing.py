@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.boundary_crossing import false_alarm_rates
-from detectors.ks_null import ks_null_law
-from detectors.ks_test import ks_lattice_statistic
+from detectors.kolmogorov_smirnov.boundary_crossing import false_alarm_rates
+from detectors.kolmogorov_smirnov.ks_null import ks_null_law
+from detectors.kolmogorov_smirnov.ks_test import ks_lattice_statistic
 
 
 @pytest.mark.parametrize("alternative", ["higher", "lower", "two-sided"])

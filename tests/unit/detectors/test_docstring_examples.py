@@ -8,7 +8,9 @@ from importlib import import_module
 import pytest
 
 
-@pytest.mark.parametrize("module", ["ks_drift", "ks_test", "online_fdr", "tie_breaking"])
+@pytest.mark.parametrize(
+    "module", ["ks_drift", "kolmogorov_smirnov.ks_test", "promises.online_fdr", "promises.tie_breaking"]
+)
 def test_examples_run_as_shown(module: str) -> None:
     result = doctest.testmod(import_module(f"detectors.{module}"))
     assert result.attempted > 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detectors.flagged_fraction import FlaggedFractionTest
-from detectors.ks_test import KolmogorovSmirnovTest
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
 
 
 def test_p_values_follow_from_counting_all_orders() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from detectors.errors import InvalidArgumentError
-from detectors.ks_extremes import AlarmingWindows, ranks_in_own_reference
-from detectors.ks_null import ks_null_law
-from detectors.ks_test import ks_statistic_of_ranks
+from detectors.kolmogorov_smirnov.ks_extremes import AlarmingWindows, ranks_in_own_reference
+from detectors.kolmogorov_smirnov.ks_null import ks_null_law
+from detectors.kolmogorov_smirnov.ks_test import ks_statistic_of_ranks
 
 
 @pytest.mark.parametrize("two_sided", [True, False])

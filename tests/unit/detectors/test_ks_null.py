@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from detectors.ks_null import KSNullLaw, asymptotic_p_values, ks_null_law
+from detectors.kolmogorov_smirnov.ks_null import KSNullLaw, asymptotic_p_values, ks_null_law
 
 
 def counted_p_value(n: int, m: int, h: int, two_sided: bool) -> Fraction:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from detectors.errors import InvalidArgumentError
-from detectors.ks_test import KolmogorovSmirnovTest
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
 
 SIZES = [(1, 1), (1, 9), (2, 2), (5, 3), (10, 10), (50, 7), (100, 100), (128, 96), (1000, 1), (300, 40)]
 SCIPY_NAMES = {"two-sided": "two-sided", "higher": "greater", "lower": "less"}

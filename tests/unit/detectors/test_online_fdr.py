@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from detectors.errors import InvalidArgumentError
-from detectors.online_fdr import SCALE_WEIGHTS, TIME_SCALES, FdrState, OnlineFdr
+from detectors.promises.online_fdr import SCALE_WEIGHTS, TIME_SCALES, FdrState, OnlineFdr
 
 
 def spending(j: int) -> float:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.boundary_crossing import false_alarm_rates
 from detectors.errors import InvalidArgumentError
-from detectors.ks_null import ks_null_law
-from detectors.ks_test import KolmogorovSmirnovTest, ks_p_values
-from detectors.promises import Threshold, expected_run_time_threshold, reference_size_warning, uniform_of
-from detectors.reference_luck import confident_statistic, reference_luck
+from detectors.kolmogorov_smirnov.boundary_crossing import false_alarm_rates
+from detectors.kolmogorov_smirnov.ks_null import ks_null_law
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest, ks_p_values
+from detectors.promises.promises import (
+    Threshold,
+    expected_run_time_threshold,
+    reference_size_warning,
+    uniform_of,
+)
+from detectors.promises.reference_luck import confident_statistic, reference_luck
 
 
 @pytest.mark.parametrize("alternative", ["higher", "lower", "two-sided"])

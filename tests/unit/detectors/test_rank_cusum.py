@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from detectors.cusum.rank_bets import DRIFTED_SHARES, TAIL_EXPONENT
+from detectors.cusum.rank_cusum import RankCusumTest
+from detectors.cusum.rank_cusum_null import law_size, rank_cusum_law
+from detectors.cusum.rank_cusum_promise import rank_cusum_threshold
 from detectors.errors import InvalidArgumentError
-from detectors.ks_test import KolmogorovSmirnovTest
-from detectors.rank_bets import DRIFTED_SHARES, TAIL_EXPONENT
-from detectors.rank_cusum import RankCusumTest
-from detectors.rank_cusum_null import law_size, rank_cusum_law
-from detectors.rank_cusum_promise import rank_cusum_threshold
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
 
 
 def by_hand(reference: list[float], window: list[float]) -> float:

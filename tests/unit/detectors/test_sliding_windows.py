@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.ks_null import ks_null_law
-from detectors.ks_test import ks_lattice_statistic
-from detectors.sliding_windows import level_for_new_alarms, new_alarm_share, overlapping_windows
+from detectors.kolmogorov_smirnov.ks_null import ks_null_law
+from detectors.kolmogorov_smirnov.ks_test import ks_lattice_statistic
+from detectors.promises.sliding_windows import level_for_new_alarms, new_alarm_share, overlapping_windows
 
 
 @pytest.mark.parametrize(

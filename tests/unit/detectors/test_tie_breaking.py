@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import kstest
 
 from detectors.errors import InvalidArgumentError
-from detectors.ks_test import KolmogorovSmirnovTest
-from detectors.tie_breaking import TieBreaker, uniforms_of
+from detectors.kolmogorov_smirnov.ks_test import KolmogorovSmirnovTest
+from detectors.promises.tie_breaking import TieBreaker, uniforms_of
 
 
 def test_scores_that_differ_keep_their_order() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.alert_policy import AlertKind, AlertPolicy, AlertState, DriftState, step
+from monitor.alerts.policy import AlertKind, AlertPolicy, AlertState, DriftState, step
 
 D, R, ON = AlertKind.DETECTED, AlertKind.RESOLVED, AlertKind.ONGOING
 

@@ -10,10 +10,10 @@ import jsonschema
 import numpy as np
 import pytest
 
-from monitor.alert_policy import AlertKind, DriftState
-from monitor.alerts import Alert, AlertSource, build_alert
-from monitor.verdicts import JudgedWindow, Verdict
-from streams.windows import SCORE_DTYPE, ClosedWindow, Example, Pane
+from monitor.alerts.alert import Alert, AlertSource, build_alert
+from monitor.alerts.policy import AlertKind, DriftState
+from monitor.verdicts.verdict import JudgedWindow, Verdict
+from streams.state.windows import SCORE_DTYPE, ClosedWindow, Example, Pane
 
 SCHEMA = json.loads((files("monitor") / "schemas" / "alert.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker())

@@ -13,12 +13,12 @@ import pytest
 import yaml
 from scipy import stats
 
-from monitor.calibration import Calibration, spread_over_references
-from monitor.calibration_intervals import count_interval, mean_interval, share_interval
+from monitor.calibration.calibrate import Calibration, spread_over_references
+from monitor.calibration.intervals import count_interval, mean_interval, share_interval
+from monitor.calibration.rehearsal import Rehearsal, Role
 from monitor.config import MonitorConfig
 from monitor.errors import SetupError
-from monitor.rehearsal import Rehearsal, Role
-from streams.windows import OpenWindow, ScoredRows, WindowPolicy, fill
+from streams.state.windows import OpenWindow, ScoredRows, WindowPolicy, fill
 from tests.cli_setup import N_CLASSES, N_FEATURES, complaints, run, write_bundle
 
 RNG = np.random.default_rng(1)

@@ -11,9 +11,9 @@ from pydantic import SecretStr, ValidationError
 
 from detectors.window_tests import WINDOW_TESTS, window_test
 from monitor.config import Config, FieldsConfig, WindowTestConfig
-from monitor.config_connections import KafkaConfig, RedisConfig
+from monitor.config.connections import KafkaConfig, RedisConfig
 from streams.events import EventFields
-from streams.redis_connection import RedisConnection
+from streams.state.redis_connection import RedisConnection
 
 MONITOR: dict[str, Any] = {
     "name": "cifar10",

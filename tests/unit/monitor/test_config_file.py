@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from monitor.config import Config
-from monitor.config_file import MAX_BYTES, load_config
+from monitor.config.file import MAX_BYTES, load_config
 from monitor.errors import ConfigError
 
 GOOD = """\

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.config_file import load_config
+from monitor.config.file import load_config
 from monitor.errors import ConfigError
 
 GOOD = """\

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.errors import ConfigError
-from monitor.kafka_properties import (
+from monitor.config.kafka_properties import (
     OWNED_PROPERTIES,
     PropertyValue,
     check_kafka_properties,
@@ -14,6 +13,7 @@ from monitor.kafka_properties import (
     known_properties,
     property_faults,
 )
+from monitor.errors import ConfigError
 
 BROKER = {"bootstrap.servers": "127.0.0.1:1"}
 

@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
-from monitor.config_file import load_config
-from monitor.config_reference import SCHEMA_FILE, json_schema, refreshed
+from monitor.config.file import load_config
+from monitor.config.reference import SCHEMA_FILE, json_schema, refreshed
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 
@@ -25,13 +25,13 @@ def schema() -> dict[str, Any]:
 
 
 def test_the_published_schema_is_that_of_the_models(schema: dict[str, Any]) -> None:
-    assert schema == json.loads(json_schema()), "run: python -m monitor.config_reference"
+    assert schema == json.loads(json_schema()), "run: python -m monitor.config.reference"
 
 
 def test_the_reference_page_is_that_of_the_models() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
-    assert page == refreshed(page), "run: python -m monitor.config_reference"
+    assert page == refreshed(page), "run: python -m monitor.config.reference"
 
 
 def test_every_key_is_described(schema: dict[str, Any]) -> None:

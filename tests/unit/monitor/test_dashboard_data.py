@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from monitor.alert_policy import AlertKind, AlertPolicy, AlertState, DriftState, step
+from monitor.alerts.policy import AlertKind, AlertPolicy, AlertState, DriftState, step
+from monitor.alerts.replay import Moment, replay
 from monitor.dashboard.critical import MOST_CELLS, critical_distance, critical_distances
 from monitor.dashboard.distributions import CURVE_POINTS, MOST_BINS, compare
 from monitor.dashboard.throughput import present_rate, rates
-from monitor.replay import Moment, replay
-from monitor.verdicts import Verdict
+from monitor.verdicts.verdict import Verdict
 
 SCIPY_NAMES = {"higher": "greater", "lower": "less", "two-sided": "two-sided"}
 

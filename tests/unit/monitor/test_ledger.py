@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from monitor.alert_policy import AlertKind, AlertPolicy, AlertState, DriftState
-from monitor.ledger import Ledger
-from monitor.standing import Standing
-from monitor.verdicts import JudgedWindow, Verdict
+from monitor.alerts.policy import AlertKind, AlertPolicy, AlertState, DriftState
+from monitor.verdicts.ledger import Ledger
+from monitor.verdicts.standing import Standing
+from monitor.verdicts.verdict import JudgedWindow, Verdict
 from streams.errors import StateError
-from streams.windows import ClosedWindow, Pane
+from streams.state.windows import ClosedWindow, Pane
 
 
 @dataclass

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from monitor.alert_policy import AlertPolicy
+from monitor.alerts.policy import AlertPolicy
 from monitor.config import MonitorConfig
 from monitor.policies import alert_policy, window_policy
-from streams.windows import WindowPolicy
+from streams.state.windows import WindowPolicy
 
 
 def monitor(**sections: Any) -> MonitorConfig:

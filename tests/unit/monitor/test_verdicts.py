@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from monitor.config import MonitorConfig
-from monitor.promises import monitor_test, threshold_rule
-from monitor.verdicts import Verdict, judge
-from streams.windows import ClosedWindow, Pane
+from monitor.verdicts.promises import monitor_test, threshold_rule
+from monitor.verdicts.verdict import Verdict, judge
+from streams.state.windows import ClosedWindow, Pane
 
 REFERENCE, WINDOW, RUN_TIME = 200, 20, 20
 ZEROS = 0.6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.commits import Mark, Start, start_of
+from streams.kafka.commits import Mark, Start, start_of
 
 
 def test_mark_survives_its_commit():

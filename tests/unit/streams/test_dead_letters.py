@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from streams import headers as names
-from streams.dead_letters import KEPT_BYTES, DeadLetters, dead_letter
 from streams.events import RejectedEvent, RejectReason
-from streams.producer import DeliveryConfirmedProducer
+from streams.kafka.dead_letters import KEPT_BYTES, DeadLetters, dead_letter
+from streams.kafka.producer import DeliveryConfirmedProducer
 from tests.records_in_memory import batch_of
 from tests.records_read_back import read_back
 from tests.servers.mock_kafka import MockBroker

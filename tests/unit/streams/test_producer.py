@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.errors import KafkaError
-from streams.producer import Content, DeliveryConfirmedProducer
+from streams.kafka.producer import Content, DeliveryConfirmedProducer
 from tests.records_read_back import read_back
 from tests.servers.mock_kafka import MockBroker
 from tests.servers.ports import free_ports

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import StateError
-from streams.windows import OpenWindow, ScoredRows, WindowPolicy, close_aged, fill
+from streams.state.windows import OpenWindow, ScoredRows, WindowPolicy, close_aged, fill
 
 
 def rows(first: int, count: int, partition: int = 0) -> ScoredRows:

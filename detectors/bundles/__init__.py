@@ -1,0 +1,1 @@
+"""Detectors as directories on disk, safe to read from strangers."""

@@ -1,0 +1,1 @@
+"""The exact two-sample Kolmogorov-Smirnov test against a fixed reference."""

@@ -1,0 +1,1 @@
+"""Measuring what a monitor promises: false alarms on clean data, delay on drifted data."""

@@ -1,0 +1,1 @@
+"""What is checked before a worker may begin: config, bundles, Kafka and Redis."""

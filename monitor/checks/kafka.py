@@ -1,0 +1,276 @@
+"""Checks of Kafka before work begins: reachable, secured as configured, topics there, permissions granted."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicCollection
+from confluent_kafka import KafkaError as ClientError
+from confluent_kafka.admin import AclOperation, AdminClient, NewTopic
+
+from monitor.checks.findings import Finding, failed, ok, warning
+from monitor.config import Config, MonitorConfig
+from monitor.config.kafka_properties import for_consumer, for_producer
+
+ANSWER_SECONDS = 5.0
+"""How long a broker has to answer one question."""
+ATTEMPT_SECONDS = 1.0
+"""After each of these it is looked whether waiting is any use: a refused login will not mend."""
+
+_SILENT = logging.Logger("kafka-checks", logging.CRITICAL + 1)
+
+
+@dataclass(frozen=True)
+class TopicUse:
+    """A topic of the config.
+
+    Attributes
+    ----------
+    topic
+        Its name.
+    keys
+        Places in the config that name it.
+    operation
+        What the worker does to it: READ or WRITE.
+    compacted
+        Whether only the latest record of each key is to be kept.
+    """
+
+    topic: str
+    keys: tuple[str, ...]
+    operation: AclOperation
+    compacted: bool = False
+
+    @property
+    def subject(self) -> str:
+        """What a finding about it is called."""
+        return f"topic {self.topic}"
+
+    @property
+    def where(self) -> str:
+        """The places in the config, for a sentence."""
+        return ", ".join(self.keys)
+
+
+def topic_uses(config: Config) -> list[TopicUse]:
+    """List the topics of a config: inputs, alerts, dead letters and the state topic, each once."""
+    keys: dict[tuple[str, AclOperation], list[str]] = {}
+    for index, monitor in enumerate(config.monitors):
+        for section, operation in _SECTIONS.items():
+            topic: str = getattr(monitor, section).topic
+            keys.setdefault((topic, operation), []).append(f"monitors[{index}].{section}.topic")
+    uses = [TopicUse(topic, tuple(names), operation) for (topic, operation), names in keys.items()]
+    if config.state is not None:
+        where = ("state.topic",)
+        uses += [
+            TopicUse(config.state.topic, where, o, True) for o in (AclOperation.WRITE, AclOperation.READ)
+        ]
+    return uses
+
+
+def input_use(config: Config, monitor: MonitorConfig, operation: AclOperation) -> TopicUse:
+    """Describe a monitor's input topic, used in another way than the worker does."""
+    index = config.monitors.index(monitor)
+    return TopicUse(monitor.input.topic, (f"monitors[{index}].input.topic",), operation)
+
+
+def check_kafka(
+    properties: Mapping[str, Any],
+    uses: Sequence[TopicUse],
+    *,
+    group: bool = False,
+    create_topics: bool = False,
+) -> Iterator[Finding]:
+    """Check the connection and, when there is one, each topic and what may be done with it.
+
+    Parameters
+    ----------
+    properties
+        librdkafka properties of the config.
+    uses
+        Topics.
+    group
+        Whether the consumer group must be usable too.
+    create_topics
+        Whether to create topics that are missing, with the broker's default number of partitions.
+    """
+    cluster = _Cluster(properties)
+    try:
+        fault = cluster.connect(uses[0].topic)
+        if fault is not None:
+            yield failed("Kafka", fault)
+            return
+        yield ok("Kafka", f"{cluster.where} answers")
+        in_group = cluster.check_group(str(properties.get("group.id", "drift-monitor")))
+        for use in uses:
+            yield cluster.check_topic(use, create=create_topics, permissions=in_group is not None)
+        if group and in_group is not None:
+            yield in_group
+    finally:
+        cluster.close()
+
+
+_SECTIONS = {
+    "input": AclOperation.READ,
+    "alerts": AclOperation.WRITE,
+    "dead_letters": AclOperation.WRITE,
+}
+_VERBS = {AclOperation.READ: "read", AclOperation.WRITE: "write to"}
+
+
+class _Cluster:
+    """Clients of one cluster, and the reasons that librdkafka gives for what goes wrong."""
+
+    def __init__(self, properties: Mapping[str, Any]) -> None:
+        self.where = properties.get("bootstrap.servers") or properties.get("metadata.broker.list")
+        self._errors: dict[str, ClientError] = {}
+        # A consumer's questions about a topic do not bring it into being, as a producer's may.
+        self._consumer = Consumer(
+            {
+                **for_consumer(properties),
+                "group.id": properties.get("group.id", "drift-monitor"),
+                "error_cb": lambda error: self._errors.setdefault(error.name(), error),
+                "logger": _SILENT,
+            }
+        )
+        self._admin = AdminClient({**for_producer(properties), "logger": _SILENT})
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def connect(self, topic: str) -> str | None:
+        """Ask for metadata; return what is wrong when there is no answer."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                self._consumer.list_topics(topic, timeout=ATTEMPT_SECONDS)
+            except KafkaException:
+                # Serves the callback that collects the reasons.
+                self._consumer.poll(0.2)
+            else:
+                return None
+            hopeless = self._errors.keys() & {"_AUTHENTICATION", "_SSL", "_RESOLVE"}
+            if hopeless or time.monotonic() > deadline:
+                return self._fault()
+
+    def check_topic(self, use: TopicUse, *, create: bool, permissions: bool) -> Finding:
+        """Look whether a topic is there and, if the cluster tells permissions, whether it may be used."""
+        try:
+            metadata = self._consumer.list_topics(use.topic, timeout=ANSWER_SECONDS).topics[use.topic]
+        except KafkaException as error:
+            return failed(use.subject, f"{use.where}: Kafka does not describe it: {error.args[0].str()}.")
+        code = None if metadata.error is None else metadata.error.code()
+        if code == ClientError.UNKNOWN_TOPIC_OR_PART:
+            if create:
+                return self._create(use)
+            return failed(
+                use.subject,
+                f"does not exist ({use.where}); create it, or run 'drift-monitor check --create-topics'.",
+            )
+        if code == ClientError.TOPIC_AUTHORIZATION_FAILED:
+            return failed(use.subject, f"{_NO_RIGHT} describe it ({use.where}), if it exists at all.")
+        if metadata.error is not None:
+            return failed(use.subject, f"cannot be used ({use.where}): {metadata.error.str()}.")
+        n_partitions = len(metadata.partitions)
+        found = f"{n_partitions} partition{'' if n_partitions == 1 else 's'}"
+        return self._check_permission(use, found) if permissions else ok(use.subject, found)
+
+    def check_group(self, group: str) -> Finding | None:
+        """Look whether the consumer group may be joined; None when the cluster does not tell permissions."""
+        subject = f"group {group}"
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            asked = self._admin.describe_consumer_groups(
+                [group], request_timeout=ANSWER_SECONDS, include_authorized_operations=True
+            )
+            try:
+                operations = asked[group].result().authorized_operations
+            except KafkaException as error:
+                reason = error.args[0]
+                # Brokers before 2.3, and librdkafka's mock cluster.
+                if reason.code() == ClientError._UNSUPPORTED_FEATURE:
+                    return None
+                if reason.code() == ClientError.GROUP_AUTHORIZATION_FAILED:
+                    return failed(subject, f"{_NO_RIGHT} join it (kafka.group.id); grant READ on the group.")
+                # The first group of a new cluster finds its coordinator still loading.
+                if reason.code() not in _PASSING or time.monotonic() > deadline:
+                    return warning(subject, f"could not be checked: {reason.str()}.")
+                self._consumer.poll(0.2)
+                continue
+            if operations is not None and AclOperation.READ not in operations:
+                return failed(subject, f"{_NO_RIGHT} join it (kafka.group.id); grant READ on the group.")
+            return ok(subject, "may be joined")
+
+    def _check_permission(self, use: TopicUse, found: str) -> Finding:
+        asked = self._admin.describe_topics(
+            TopicCollection([use.topic]), request_timeout=ANSWER_SECONDS, include_authorized_operations=True
+        )
+        try:
+            operations = asked[use.topic].result().authorized_operations
+        except KafkaException as error:
+            return warning(use.subject, f"{found}; permissions could not be checked: {error.args[0].str()}.")
+        verb = _VERBS[use.operation]
+        if operations is not None and use.operation not in operations:
+            return failed(
+                use.subject, f"{_NO_RIGHT} {verb} it ({use.where}); grant {use.operation.name} on the topic."
+            )
+        return ok(use.subject, f"{found}, permission to {verb} it")
+
+    def _create(self, use: TopicUse) -> Finding:
+        created = self._admin.create_topics(
+            [NewTopic(use.topic, config={"cleanup.policy": "compact"} if use.compacted else {})],
+            request_timeout=ANSWER_SECONDS,
+        )
+        try:
+            created[use.topic].result()
+        except KafkaException as error:
+            return failed(use.subject, f"could not be created ({use.where}): {error.args[0].str()}.")
+        return ok(use.subject, "created")
+
+    def _fault(self) -> str:
+        """Say why there is no answer, in the words of the most telling error."""
+        where = f"Kafka at {self.where}"
+        errors = self._errors
+        texts = {name: _plain(error.str()) for name, error in errors.items()}
+        if "_AUTHENTICATION" in errors:
+            return (
+                f"{where} refused the login: {texts['_AUTHENTICATION']}; check kafka.sasl.username,"
+                " kafka.sasl.password, kafka.sasl.mechanism and kafka.security.protocol."
+            )
+        tls = next((text for text in texts.values() if "SSL" in text), None)
+        if tls is not None:
+            return (
+                f"The TLS connection to {where} failed: {tls}; check kafka.security.protocol and the"
+                " kafka.ssl.* properties."
+            )
+        reached = texts.get("_RESOLVE") or texts.get("_TRANSPORT") or texts.get("_TIMED_OUT")
+        if reached is not None:
+            return f"{where} cannot be reached: {reached}; check kafka.bootstrap.servers."
+        if "_ALL_BROKERS_DOWN" in errors:
+            return (
+                f"{where} closes the connection without an answer; it may expect TLS or a login, which"
+                " kafka.security.protocol would say."
+            )
+        return f"{where} did not answer within {ANSWER_SECONDS:g} s; check kafka.bootstrap.servers."
+
+
+_NO_RIGHT = "this user lacks the permission to"
+_PASSING = frozenset(
+    {
+        ClientError.COORDINATOR_LOAD_IN_PROGRESS,
+        ClientError.COORDINATOR_NOT_AVAILABLE,
+        ClientError.NOT_COORDINATOR,
+    }
+)
+
+
+def _plain(reason: str) -> str:
+    """Take the address and the timing, which librdkafka adds, off a reason."""
+    reason = re.sub(r"^\S+/(bootstrap|\d+): ", "", reason)
+    reason = re.sub(r"error:[0-9A-F]+:", "", reason)
+    return re.sub(r" \(after \d+ms in state \w+\)$", "", reason).strip().rstrip(".:")

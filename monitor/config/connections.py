@@ -1,0 +1,116 @@
+"""The sections that say how to reach Kafka and Redis."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, RootModel, SecretStr, model_validator
+from typing_extensions import Self
+
+from monitor.config.faults import KeyPath
+from monitor.config.kafka_properties import OWNED_PROPERTIES, PropertyValue, is_sensitive, property_faults
+from monitor.config.section import Section, SectionError
+from monitor.config.types import Address, KafkaValue, KeyPrefix, NonBlank, PositiveSeconds, RelativePath
+
+
+def _kafka_properties(given: dict[str, Any]) -> dict[str, PropertyValue | SecretStr]:
+    properties: dict[str, PropertyValue] = {"group.id": "drift-monitor", "auto.offset.reset": "earliest"}
+    faults: list[tuple[KeyPath, str]] = []
+    for name, value in given.items():
+        if isinstance(value, (str, int, float, bool)):
+            properties[name] = value
+        else:
+            faults.append(((name,), "must be text, a number, true or false; a dotted name is one key"))
+    faults += [((name,), fault) for name, fault in property_faults(properties)]
+    if properties["group.id"] == "":
+        faults.append((("group.id",), "must not be empty; workers of one group share the partitions"))
+    misspelt = any("'bootstrap.servers'" in fault for _, fault in faults)
+    if not (given.get("bootstrap.servers") or given.get("metadata.broker.list") or misspelt):
+        faults.append(((), "needs 'bootstrap.servers', the brokers to start from, as host:port,host:port"))
+    if faults:
+        raise SectionError(*faults)
+    return {
+        name: SecretStr(value) if is_sensitive(name) and isinstance(value, str) else value
+        for name, value in properties.items()
+    }
+
+
+class KafkaConfig(RootModel[Annotated[dict[str, KafkaValue], AfterValidator(_kafka_properties)]]):
+    """Any librdkafka property, such as `bootstrap.servers` (required) or `security.protocol`.
+
+    `group.id` is `drift-monitor` and `auto.offset.reset` is `earliest` unless given.
+    """
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "properties": {
+                "bootstrap.servers": {"type": "string", "description": "Brokers, as host:port,host:port."},
+                "group.id": {"type": "string", "default": "drift-monitor"},
+                "auto.offset.reset": {"type": "string", "default": "earliest"},
+            },
+            "propertyNames": {"not": {"enum": [*sorted(OWNED_PROPERTIES)]}},
+        },
+    )
+
+    @property
+    def properties(self) -> dict[str, PropertyValue]:
+        """All properties with secrets in the clear, for librdkafka alone."""
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in self.root.items()
+        }
+
+
+class RedisConfig(Section):
+    """Where windows, references and alert states are kept."""
+
+    url: Address
+    """`redis://host:port/db`, `rediss://...` for TLS, or `unix:///path/to/socket?db=0`."""
+    prefix: KeyPrefix = "drift"
+    """First part of every key; deployments that share a Redis need one each."""
+    socket_timeout_seconds: PositiveSeconds = 5.0
+    """How long one answer may take before the worker tries again."""
+    username: NonBlank | None = None
+    """ACL user; Redis' own `default` user when not given."""
+    password: SecretStr | None = None
+    """Password of the user; take it from the environment: `${REDIS_PASSWORD}`."""
+    ssl_ca_certs: RelativePath | None = None
+    """File of CA certificates (PEM) to trust instead of the system's; only with `rediss://`."""
+    ssl_certfile: RelativePath | None = None
+    """Client certificate (PEM) for mutual TLS; only with `rediss://`, together with `ssl_keyfile`."""
+    ssl_keyfile: RelativePath | None = None
+    """Private key (PEM) of the client certificate."""
+    ssl_password: SecretStr | None = None
+    """Passphrase of the private key."""
+    ssl_check_hostname: bool = True
+    """Whether the server's certificate must name the host of `url`."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.url.has_credentials and (self.username is not None or self.password is not None):
+            raise SectionError((("url",), "names a user or password, and so do other keys; give them once"))
+        tls_keys = [key for key in type(self).model_fields if key.startswith("ssl_")]
+        given = [key for key in tls_keys if key in self.model_fields_set]
+        if given and self.url.scheme != "rediss":
+            raise SectionError(*(((key,), "is for TLS; it needs a rediss:// url") for key in given))
+        if self.ssl_certfile and not self.ssl_keyfile:
+            raise SectionError((("ssl_certfile",), "needs 'ssl_keyfile' beside it"))
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise SectionError((("ssl_keyfile",), "needs 'ssl_certfile' beside it"))
+        return self
+
+    def connection_options(self) -> dict[str, Any]:
+        """Keyword arguments of `RedisConnection`, with secrets in the clear."""
+        options: dict[str, Any] = {
+            "url": self.url.get_secret_value(),
+            "timeout_seconds": self.socket_timeout_seconds,
+        }
+        for key in type(self).model_fields.keys() & self.model_fields_set:
+            value = getattr(self, key)
+            if value is not None and (key in ("username", "password") or key.startswith("ssl_")):
+                plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+                options[key] = plain if isinstance(plain, bool) else str(plain)
+        return options

@@ -1,0 +1,1 @@
+"""From a classifier and its data to a detector bundle."""

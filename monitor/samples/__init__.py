@@ -1,0 +1,1 @@
+"""Reading the arrays that users bring: files of instances, labels and predictions."""

@@ -1,0 +1,1 @@
+"""From a closed window to a settled verdict."""

@@ -1,0 +1,1 @@
+"""Kafka: consuming in batches, committing, and producing with confirmed delivery."""

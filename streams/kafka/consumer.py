@@ -1,0 +1,224 @@
+"""Reading Kafka in batches, with offsets committed by hand."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaError as ClientError
+
+from streams.errors import KafkaError, KafkaUnavailableError
+from streams.kafka.commits import Mark
+from streams.records import Message, RecordBatch
+
+log = logging.getLogger(__name__)
+
+
+class Partition(NamedTuple):
+    """One partition of a topic."""
+
+    topic: str
+    number: int
+
+
+OWNED_PROPERTIES: Mapping[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "partition.assignment.strategy": "cooperative-sticky",
+    "enable.partition.eof": False,
+}
+"""Properties that the promise of counting each event once depends on; they are not the user's to set."""
+
+METADATA_TIMEOUT_SECONDS = 10.0
+COORDINATOR_TIMEOUT_SECONDS = 2.0
+"""How long the group's coordinator may take to answer a worker that stops."""
+
+
+class BatchConsumer:
+    """A member of a consumer group that hands over records in batches, by topic.
+
+    Parameters
+    ----------
+    properties
+        librdkafka properties; those in ``OWNED_PROPERTIES`` are overridden.
+    topics
+        Topics to read.
+    on_assigned
+        Told of newly assigned partitions; returns the offset at which to begin reading each.
+    on_revoked
+        Told of partitions about to be given up, in time to commit them.
+    on_lost
+        Told of partitions that already belong to another member; nothing of them may be committed.
+    """
+
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        topics: Sequence[str],
+        *,
+        on_assigned: Callable[[Sequence[Partition]], Mapping[Partition, int]],
+        on_revoked: Callable[[Sequence[Partition]], None],
+        on_lost: Callable[[Sequence[Partition]], None],
+    ) -> None:
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
+        self._on_lost = on_lost
+        self._fatal: str | None = None
+        self._any_partition = TopicPartition(topics[0], 0)
+        self._consumer = Consumer(
+            {
+                **properties,
+                **OWNED_PROPERTIES,
+                "logger": log,
+                "error_cb": self._note_error,
+                "on_commit": self._note_commit,
+            }
+        )
+        self._consumer.subscribe(
+            list(topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
+        )
+
+    def poll(self, most: int, timeout_seconds: float) -> list[RecordBatch]:
+        """Return the next records, a batch for each topic; waits for at most ``timeout_seconds``.
+
+        Raises
+        ------
+        KafkaError
+            If the broker refuses this consumer for good.
+        """
+        messages: list[Message] = self._consumer.consume(most, timeout_seconds)
+        if self._fatal is not None:
+            raise KafkaError(self._fatal)
+        by_topic: dict[str | None, list[Message]] = {}
+        for message in messages:
+            error = message.error()  # type: ignore[attr-defined]
+            if error is None:
+                by_topic.setdefault(message.topic(), []).append(message)
+            elif error.fatal() or error.code() in _REFUSALS:
+                raise KafkaError(f"Kafka refuses this consumer: {error.str()}")
+            else:
+                log.warning("Kafka reports for topic %r: %s.", message.topic(), error.str())
+        return [RecordBatch(str(topic), records) for topic, records in by_topic.items()]
+
+    def commit(self, marks: Mapping[Partition, Mark], *, wait: bool) -> None:
+        """Commit positions with their metadata.
+
+        Raises
+        ------
+        KafkaError
+            If the broker refuses, as it does when the group has given the partitions to another member.
+        """
+        if not marks:
+            return
+        offsets = [
+            TopicPartition(p.topic, p.number, mark.offset, metadata=mark.metadata())
+            for p, mark in marks.items()
+        ]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=not wait)
+        except KafkaException as error:
+            raise KafkaError(f"Kafka refused to commit offsets: {error.args[0].str()}") from error
+
+    def seek(self, starts: Mapping[Partition, int]) -> None:
+        """Read assigned partitions again from the offsets given."""
+        # Unlike librdkafka's own seek, this also works for a partition whose fetching has not begun yet.
+        self._consumer.incremental_unassign([TopicPartition(*partition) for partition in starts])
+        self._consumer.incremental_assign(
+            [TopicPartition(p.topic, p.number, offset) for p, offset in starts.items()]
+        )
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Stop fetching partitions; the membership in the group stays alive."""
+        self._consumer.pause([TopicPartition(*partition) for partition in partitions])
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Go on fetching partitions."""
+        self._consumer.resume([TopicPartition(*partition) for partition in partitions])
+
+    def bounds(self, partition: Partition) -> tuple[int, int]:
+        """Return the first offset of a partition and the offset after its last.
+
+        Raises
+        ------
+        KafkaUnavailableError
+            If the broker does not answer.
+        """
+        try:
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(*partition), timeout=METADATA_TIMEOUT_SECONDS
+            )
+        except KafkaException as error:
+            raise KafkaUnavailableError(
+                f"Kafka does not tell the offsets of partition {partition.number} of topic"
+                f" {partition.topic!r}: {error.args[0].str()}"
+            ) from error
+        return low, high
+
+    def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Mark | None]:
+        """Return what the group has committed for partitions; None where it is nothing.
+
+        Raises
+        ------
+        KafkaUnavailableError
+            If the broker does not answer.
+        """
+        try:
+            found = self._consumer.committed(
+                [TopicPartition(*partition) for partition in partitions], timeout=METADATA_TIMEOUT_SECONDS
+            )
+        except KafkaException as error:
+            raise KafkaUnavailableError(
+                f"Kafka does not tell what the group has committed: {error.args[0].str()}"
+            ) from error
+        return {Partition(tp.topic, tp.partition): Mark.read(tp.offset, tp.metadata) for tp in found}
+
+    def group_answers(self) -> bool:
+        """Tell whether the group's coordinator answers; without it nothing can be committed or left."""
+        try:
+            self._consumer.committed([self._any_partition], timeout=COORDINATOR_TIMEOUT_SECONDS)
+        except KafkaException:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Leave the group; partitions are revoked first. Takes long if the group does not answer."""
+        self._consumer.close()
+
+    def _assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        if not assigned:
+            consumer.incremental_assign([])
+            return
+        starts = self._on_assigned([Partition(p.topic, p.partition) for p in assigned])
+        consumer.incremental_assign(
+            [TopicPartition(p.topic, p.number, offset) for p, offset in starts.items()]
+        )
+
+    def _revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        self._on_revoked([Partition(p.topic, p.partition) for p in revoked])
+        consumer.incremental_unassign(revoked)
+
+    def _lose(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._on_lost([Partition(p.topic, p.partition) for p in lost])
+        consumer.incremental_unassign(lost)
+
+    def _note_error(self, error: ClientError) -> None:
+        if error.fatal() or error.code() in _REFUSALS:
+            self._fatal = f"Kafka refuses this client: {error.str()}"
+
+    @staticmethod
+    def _note_commit(error: ClientError | None, _: list[TopicPartition]) -> None:
+        if error is not None:
+            log.warning("Kafka refused to commit offsets: %s. They are committed next time.", error.str())
+
+
+_REFUSALS = frozenset(
+    {
+        ClientError._AUTHENTICATION,
+        ClientError.TOPIC_AUTHORIZATION_FAILED,
+        ClientError.GROUP_AUTHORIZATION_FAILED,
+        ClientError.SASL_AUTHENTICATION_FAILED,
+    }
+)
+"""Errors that no waiting mends."""

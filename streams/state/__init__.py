@@ -1,0 +1,1 @@
+"""Windows, references and decisions in Redis."""
