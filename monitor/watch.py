@@ -20,6 +20,7 @@ from monitor.errors import ConfigError
 from monitor.policies import alert_policy, window_policy
 from monitor.state_topic import StateTopic
 from monitor.verdicts.discoveries import Undecided
+from monitor.verdicts.known_thresholds import KnownThresholds
 from monitor.verdicts.ledger import Delivered, Delivery, Ledger
 from monitor.verdicts.promises import monitor_test, threshold_rule
 from monitor.verdicts.standing import Standing
@@ -84,6 +85,7 @@ class Watch:
         keys = MonitorKeys(prefix, config.name)
         self.references = ReferenceStore(connection, keys)
         self.store = WindowStore(connection, keys, window_policy(config), lease_ms=lease_ms)
+        self._thresholds = KnownThresholds(connection, prefix)
         self.ledger = Ledger(alert_policy(config), self._publish, self._announce)
         self.undecided: list[Undecided] = []
         self._reference = ""
@@ -116,7 +118,7 @@ class Watch:
             return
         scores = self.references.get(version)
         self._test, self._ties = monitor_test(self.config, scores)
-        self._threshold_of = threshold_rule(self.config, len(scores))
+        self._threshold_of = threshold_rule(self.config, len(scores), self._thresholds.recall)
         self._source = AlertSource(
             monitor=self.config.name,
             input_topic=self.config.input.topic,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy.typing as npt
 
@@ -17,6 +18,9 @@ from detectors.promises.promises import (
 from detectors.window_tests import WindowTest, window_test
 from monitor.config import DEFAULT_P_VAL, MonitorConfig
 from monitor.verdicts.tied_scores import TieOrder
+
+Recall: TypeAlias = Callable[[str, Callable[[], Threshold]], Threshold]
+"""Returns the threshold that keeps a promise, from memory or by working it out."""
 
 UNDECIDED = Threshold(p_value=0.0, level=0.0)
 """No window drifts by its own p-value alone: what `monitor.verdicts.discoveries` decides is left to it."""
@@ -39,7 +43,9 @@ def monitor_test(config: MonitorConfig, reference: npt.ArrayLike) -> tuple[Windo
     return window_test(test.name, ties.reference, test.alternative), ties
 
 
-def threshold_rule(config: MonitorConfig, reference_size: int) -> Callable[[int], Threshold]:
+def threshold_rule(
+    config: MonitorConfig, reference_size: int, recall: Recall = lambda _, work_out: work_out()
+) -> Callable[[int], Threshold]:
     """Return the threshold by window size, as a monitor's ``test`` section promises it.
 
     Parameters
@@ -49,13 +55,20 @@ def threshold_rule(config: MonitorConfig, reference_size: int) -> Callable[[int]
         rule is ``UNDECIDED``.
     reference_size
         Number of scores in the reference.
+    recall
+        Where thresholds are looked up that take seconds to work out, such as `KnownThresholds.recall`.
     """
     test, window = config.test, config.window
     if test.fdr is not None:
         return lambda _: UNDECIDED
     if test.expected_run_time is None:
         return _always(test.p_val or DEFAULT_P_VAL)
-    full = _run_time_threshold(config, test.expected_run_time, reference_size)
+    run_time = test.expected_run_time
+    full = recall(
+        f"{test.name} {test.alternative}, reference {reference_size}, window {window.size},"
+        f" hop {window.hop or window.size}, run-time {run_time!r}, confidence {test.confidence!r}",
+        lambda: _run_time_threshold(config, run_time, reference_size),
+    )
     # Windows that close for their age may have any size; a threshold of its own for each would take seconds.
     partial = _always(full.level)
     return lambda size: full if size == window.size else partial(size)

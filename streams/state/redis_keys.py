@@ -93,6 +93,11 @@ class MonitorKeys:
         return self._key(f"last:{segment}")
 
 
+def thresholds_key(prefix: str) -> str:
+    """Hash: thresholds that took long to work out, by what they depend on."""
+    return f"{prefix}:thresholds"
+
+
 @dataclass(frozen=True)
 class ProcedureKeys:
     """Redis keys of a procedure that monitors share; its hash tag cannot be a monitor's name.
