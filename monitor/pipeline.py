@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.errors import ConfigError
+from monitor.stages import Stages
 from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
 from streams.codecs.protocol import Codec, codec_class
@@ -77,6 +78,12 @@ class Pipeline:
         Where rejected events go.
     claim_every_seconds
         How often windows are looked for that another worker left without a verdict.
+
+    Attributes
+    ----------
+    stages
+        How long decoding (``decode``), scoring (``model``), sorting scores into windows (``windows``), Redis
+        (``redis``), and tests and alerts (``verdicts``) took so far.
     """
 
     def __init__(
@@ -96,6 +103,7 @@ class Pipeline:
             for prefix, q in {(watch.store.keys.prefix, watch.config.test.fdr) for watch in watches}
             if q is not None
         }
+        self.stages = Stages()
         self._redis = connection
         self._dead_letters = dead_letters
         self._claim_every = claim_every_seconds
@@ -133,7 +141,8 @@ class Pipeline:
     def score(self, records: RecordBatch) -> ScoredBatch:
         """Decode and score a batch; rejected records are on their way to the dead letters then."""
         members = self._watches[records.topic]
-        events = self._codecs[records.topic].decode(records)
+        with self.stages.timed("decode"):
+            events = self._codecs[records.topic].decode(records)
         rejected = list(events.rejected)
         pending = []
         wanted = np.zeros(len(events), dtype=np.bool_)
@@ -142,8 +151,10 @@ class Pipeline:
             chosen = _chosen(watch, events)
             own = events if chosen is None else events.take(chosen)
             wanted |= True if chosen is None else chosen
+            with self.stages.timed("model"):
+                scores = watch.score(own)
             rows = ScoredRows(
-                scores=watch.score(own),
+                scores=scores,
                 partitions=records.partitions[own.rows],
                 offsets=records.offsets[own.rows],
                 times_ms=own.times_ms,
@@ -173,20 +184,23 @@ class Pipeline:
         """
         while batch.pending:
             calls = []
-            for watch, part in batch.pending:
-                call = watch.store.append_call(part)
-                if call is not None:
-                    calls.append((watch, part, call))
-            replies = self._settle_and_run([call for _, _, call in calls])
+            with self.stages.timed("windows"):
+                for watch, part in batch.pending:
+                    call = watch.store.append_call(part)
+                    if call is not None:
+                        calls.append((watch, part, call))
+            with self.stages.timed("redis"):
+                replies = self._settle_and_run([call for _, _, call in calls])
             batch.pending = []
-            for (watch, part, _), reply in zip(calls, replies, strict=True):
-                appended = watch.store.append_reply(part, reply)
-                if appended is None:
-                    batch.pending.append((watch, part))
-                    continue
-                self._note_dependencies(watch, appended.depends_on)
-                watch.use_reference(appended.reference)
-                watch.judge(appended.closed, appended.alert_states)
+            with self.stages.timed("verdicts"):
+                for (watch, part, _), reply in zip(calls, replies, strict=True):
+                    appended = watch.store.append_reply(part, reply)
+                    if appended is None:
+                        batch.pending.append((watch, part))
+                        continue
+                    self._note_dependencies(watch, appended.depends_on)
+                    watch.use_reference(appended.reference)
+                    watch.judge(appended.closed, appended.alert_states)
         self._decide()
         for number, offset in batch.next_offsets.items():
             self._next[Partition(batch.topic, number)] = offset

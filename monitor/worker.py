@@ -96,7 +96,9 @@ class Worker:
         try:
             if self._state_lost:
                 self._recover()
-            for records in self._consumer.poll(settings.batch_size, settings.batch_wait_ms / 1000):
+            with self._pipeline.stages.timed("fetch"):
+                polled = self._consumer.poll(settings.batch_size, settings.batch_wait_ms / 1000)
+            for records in polled:
                 self._process(records)
             self._producer.poll()
             self._patiently(self._pipeline.tick)
