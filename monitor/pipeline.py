@@ -21,7 +21,7 @@ from monitor.errors import ConfigError
 from monitor.stages import Stages
 from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
-from streams.codecs.protocol import Codec, codec_class
+from streams.codecs.protocol import Codec, open_codec
 from streams.events import EventBatch, RejectedEvent, RejectReason
 from streams.kafka.commits import Mark
 from streams.kafka.consumer import Partition
@@ -295,13 +295,15 @@ class Pipeline:
 def _codec(members: Sequence[Watch]) -> Codec:
     first, *others = members
     for other in others:
-        if (other.config.input.format, other.schema) != (first.config.input.format, first.schema):
+        if (other.config.input.encoding, other.schema) != (first.config.input.encoding, first.schema):
             raise ConfigError(
                 f"Monitors {first.config.name!r} and {other.config.name!r} read the same topic,"
                 f" {first.config.input.topic!r}, but expect different events; give both the same format,"
-                " fields and limits and detectors of the same input shape and classes, or a topic each."
+                " options, fields and limits and detectors of the same input shape and classes, or a topic"
+                " each."
             )
-    return codec_class(first.config.input.format)(first.schema)
+    name, options = first.config.input.encoding
+    return open_codec(name, first.schema, options)
 
 
 def _next_offsets(records: RecordBatch) -> dict[int, int]:

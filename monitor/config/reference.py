@@ -24,7 +24,14 @@ SCHEMA_FILE = "schemas/config.schema.json"
 """Place of the JSON Schema in the package ``monitor``."""
 BEGIN = "<!-- generated: begin -->"
 END = "<!-- generated: end -->"
-_TYPE_NAMES = {str: "text", int: "whole number", float: "number", bool: "true/false", Path: "path"}
+_TYPE_NAMES = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true/false",
+    Path: "path",
+    dict: "mapping",
+}
 
 
 def json_schema() -> str:
@@ -101,7 +108,7 @@ def _type(info: FieldInfo) -> str:
         return ", ".join(f"`{choice}`" for choice in get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, (Secret, SecretStr)):
         return "text, never shown"
-    return ", ".join([_TYPE_NAMES[annotation], *_bounds(metadata)])
+    return ", ".join([_TYPE_NAMES[get_origin(annotation) or annotation], *_bounds(metadata)])
 
 
 def _bounds(metadata: list[Any]) -> Iterator[str]:
@@ -121,7 +128,7 @@ def _bounds(metadata: list[Any]) -> Iterator[str]:
 def _default(info: FieldInfo) -> str:
     if info.is_required():
         return "required"
-    if info.default is None or _inner_model(info.annotation):
+    if info.default is None or info.default_factory is not None or _inner_model(info.annotation):
         return ""
     return f"`{json.dumps(info.default)}`" if isinstance(info.default, bool) else f"`{info.default}`"
 

@@ -5,7 +5,7 @@ The docstring under each attribute is what editors and the reference in ``docs/c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -23,6 +23,7 @@ from monitor.config.types import (
     RelativePath,
     TopicName,
 )
+from streams.codecs.protocol import codec_class, option_fault
 from streams.events import EventFields
 
 DEFAULT_P_VAL = 0.05
@@ -91,6 +92,8 @@ class InputConfig(Section):
     """Topic of the inference events."""
     format: FormatName = "json"
     """How events are encoded: `json`, `tensor`, or a format that another package installs."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the format itself; `docs/formats.md` names those of each."""
     fields: FieldsConfig = FieldsConfig()
     """Where an event keeps its parts."""
     model: NonBlank | None = None
@@ -102,6 +105,18 @@ class InputConfig(Section):
     def event_fields(self) -> EventFields:
         """`fields` as codecs take it."""
         return EventFields(**self.fields.model_dump())
+
+    @property
+    def encoding(self) -> tuple[str, Mapping[str, Any]]:
+        """`format` with its `options`."""
+        return self.format, self.options
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        fault = option_fault(self.format, codec_class(self.format), self.options)
+        if fault is not None:
+            raise SectionError((("options",), f"must be those of the format: {fault}"))
+        return self
 
 
 class WindowConfig(Section):

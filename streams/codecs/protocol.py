@@ -1,9 +1,12 @@
-"""What a codec is, and how one is found by name."""
+"""What a codec is, and how one is found by name and given its options."""
 
 from __future__ import annotations
 
+import difflib
+import inspect
+from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Any, Protocol
 
 from streams.errors import CodecError
 from streams.events import EventBatch, EventSchema
@@ -13,7 +16,11 @@ CODEC_ENTRY_POINT_GROUP = "drift_monitor.codecs"
 
 
 class Codec(Protocol):
-    """Turns records into columns. Constructed once per input with the schema its events must match."""
+    """Turns records into columns. Constructed once per input with the schema its events must match.
+
+    Options of its own are keyword-only parameters of its constructor, ``def __init__(self, schema, *, url)``,
+    which raises ``CodecError`` with one sentence for a value that is wrong. Their names are checked for it.
+    """
 
     def __init__(self, schema: EventSchema) -> None: ...
 
@@ -36,3 +43,43 @@ def codec_class(name: str) -> type[Codec]:
         raise CodecError(f"There is no event format {name!r}; installed formats are: {known}.")
     codec: type[Codec] = found[name].load()
     return codec
+
+
+def open_codec(name: str, schema: EventSchema, options: Mapping[str, Any]) -> Codec:
+    """Make the codec of a format.
+
+    Parameters
+    ----------
+    name
+        Name of the format.
+    schema
+        What a valid event looks like.
+    options
+        The codec's own options by name.
+
+    Raises
+    ------
+    CodecError
+        If there is no such format, or it refuses the schema or an option.
+    """
+    codec = codec_class(name)
+    fault = option_fault(name, codec, options)
+    if fault is not None:
+        raise CodecError(fault)
+    return codec(schema, **options)
+
+
+def option_fault(name: str, codec: type[Codec], options: Mapping[str, Any]) -> str | None:
+    """Say which option a format does not have or lacks; None when the names are right."""
+    parameters = inspect.signature(codec).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    own = {parameter.name: parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    for option in options:
+        if option not in own:
+            meant = difflib.get_close_matches(str(option), own, n=1)
+            advice = f"; did you mean {meant[0]!r}?" if meant else ""
+            known = f"its options are: {', '.join(own)}" if own else "it has none"
+            return f"The format {name!r} has no option {option!r}; {known}{advice or '.'}"
+    missing = [option for option, p in own.items() if p.default is p.empty and option not in options]
+    return f"The format {name!r} needs the option {missing[0]!r}." if missing else None

@@ -205,6 +205,11 @@ def test_the_documented_example_loads(load: Callable[..., Config], tmp_path: Pat
             "format: jsn",
             "6: monitors[0].input.format must be an installed event format, 'json' or 'tensor'; did you mean",
         ),
+        (
+            "format: json",
+            "options: {depth: 1}",
+            "6: monitors[0].input.options must be those of the format: The format 'json' has no",
+        ),
         ("format: json", "fields: {id: a..b}", "6: monitors[0].input.fields.id must be a field of the event"),
         (
             "detector: models/cifar10",
