@@ -105,7 +105,8 @@ def rank_cusum_law(n: int, m: int, two_sided: bool) -> RankCusumLaw:
     distinct, place = np.unique(statistics.round(STATISTIC_DECIMALS), return_inverse=True)
     shares = np.bincount(place, weights) / len(statistics)
     tails = np.minimum(np.cumsum(shares[::-1])[::-1], 1.0)
-    return RankCusumLaw(distinct, np.log(tails))
+    # Weights of what is all but impossible may underflow to 0.
+    return RankCusumLaw(distinct, np.log(np.maximum(tails, np.finfo(np.float64).tiny)))
 
 
 def _draw_ranks(
