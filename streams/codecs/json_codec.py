@@ -12,9 +12,10 @@ import numpy.typing as npt
 from simdjson import Parser
 
 from streams.codecs.columns import EventColumns, event_batch
+from streams.codecs.event_reader import ReadEvent
 from streams.codecs.event_time import times_ms
 from streams.codecs.json_fields import NO_LAYOUT, FieldReader, UnusualEventError
-from streams.codecs.json_reader import JsonEvent, JsonReader
+from streams.codecs.json_reader import JsonReader
 from streams.codecs.json_structure import ArrayStructure
 from streams.codecs.rejection import BadEventError
 from streams.codecs.schema_check import check_schema
@@ -185,7 +186,7 @@ class JsonCodec:
             prediction is None or self._prediction_structure.holds(prediction)
         )
 
-    def _judge(self, row: int, value: bytes | None) -> JsonEvent | RejectedEvent:
+    def _judge(self, row: int, value: bytes | None) -> ReadEvent | RejectedEvent:
         try:
             return self._reader.read(value)
         except BadEventError as bad:

@@ -1,71 +1,27 @@
-"""One JSON event read with the standard library: exact about every fault, and in no hurry.
-
-This is the judge of what an event means. ``JsonCodec`` reads whole batches much faster and hands over every
-event about which it has the slightest doubt, so each reason and sentence in a dead letter comes from here.
-"""
+"""One JSON event read with the standard library: exact about every fault, and in no hurry."""
 
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass
-from itertools import chain
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import numpy as np
-import numpy.typing as npt
-
-from streams.codecs.event_time import EXPECTED_TIME, in_range_ms, parse_times_ms
-from streams.codecs.json_fields import split_path
-from streams.codecs.rejection import BadEventError, checked_value, shown
-from streams.codecs.validation import (
-    distribution_rows,
-    explain_not_distribution,
-    explain_not_finite,
-    finite_rows,
-    to_float32,
-)
+from streams.codecs.event_reader import EventReader, ParsedObject, ReadEvent, in_words
+from streams.codecs.rejection import BadEventError, checked_value
 from streams.events import EventSchema, RejectReason
 
 LONGEST_EXACT_INTEGER = 20
 """Digits up to which an integer is kept as one. Longer ones are read as floats: reading them exactly takes
 time that grows with the square of their length, and they are rounded anyway."""
 
-DEEPEST_SHAPE = 16
-"""Nesting up to which the shape of a wrong array is told."""
-
-
-@dataclass(frozen=True)
-class JsonEvent:
-    """An accepted event.
-
-    Attributes
-    ----------
-    instance
-        float64, flat.
-    prediction
-        float64, shape (n_classes,); None when the schema asks for none.
-    id, model, segment
-        Texts, None where the event has none.
-    time_ms
-        Milliseconds since 1970, None where the event has none.
-    """
-
-    instance: npt.NDArray[np.float64]
-    prediction: npt.NDArray[np.float64] | None
-    id: str | None
-    time_ms: int | None
-    model: str | None
-    segment: str | None
-
 
 class JsonReader:
     """Reads one event at a time by the rules of ``schema``."""
 
     def __init__(self, schema: EventSchema) -> None:
-        self._schema = schema
+        self._max_bytes = schema.max_bytes
+        self._events = EventReader(schema)
 
-    def read(self, value: bytes | None) -> JsonEvent:
+    def read(self, value: bytes | None) -> ReadEvent:
         """Read the value of one record.
 
         Raises
@@ -73,45 +29,18 @@ class JsonReader:
         BadEventError
             With the reason and one sentence for the dead letter, if the event is rejected.
         """
-        schema, fields = self._schema, self._schema.fields
-        event, constants = _load(checked_value(value, schema.max_bytes))
-        instance = _numbers(event, fields.instance, schema.input_shape)
-        prediction = None
-        if schema.prediction_required:
-            prediction = _numbers(event, fields.prediction, (schema.n_classes,))
-            as_float32 = to_float32(prediction)
-            if not distribution_rows(as_float32[np.newaxis])[0]:
-                detail = explain_not_distribution(f"field {fields.prediction!r}", as_float32)
-                raise BadEventError(RejectReason.NOT_A_DISTRIBUTION, detail)
+        event, constants = _load(checked_value(value, self._max_bytes))
+        read = self._events.read(event)
         if constants:
             _refuse(RejectReason.UNDECODABLE, f"The value is not JSON, which has no number {constants[0]}.")
-        return JsonEvent(
-            instance=instance,
-            prediction=prediction,
-            id=_text(event, fields.id),
-            time_ms=_time_ms(event, fields.time),
-            model=_text(event, fields.model),
-            segment=_text(event, fields.segment),
-        )
+        return read
 
 
 def _refuse(reason: RejectReason, detail: str) -> NoReturn:
     raise BadEventError(reason, detail)
 
 
-class _Object(dict[str, Any]):
-    """A JSON object that knows which keys stood in it more than once."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        self.repeated: set[str] = set()
-        if len(self) < len(pairs):
-            seen: set[str] = set()
-            for key, _ in pairs:
-                (self.repeated if key in seen else seen).add(key)
-
-
-def _load(value: bytes) -> tuple[_Object, list[str]]:
+def _load(value: bytes) -> tuple[ParsedObject, list[str]]:
     """Parse an event; also return the NaN and Infinity in it, which Python reads but JSON does not have."""
     constants: list[str] = []
 
@@ -122,7 +51,7 @@ def _load(value: bytes) -> tuple[_Object, list[str]]:
     try:
         event = json.loads(
             value.decode("utf-8-sig"),
-            object_pairs_hook=_Object,
+            object_pairs_hook=ParsedObject,
             parse_constant=constant,
             parse_int=lambda digits: int(digits) if len(digits) <= LONGEST_EXACT_INTEGER else float(digits),
         )
@@ -135,149 +64,6 @@ def _load(value: bytes) -> tuple[_Object, list[str]]:
         )
     except RecursionError:
         _refuse(RejectReason.UNDECODABLE, "The value is nested too deeply to be an event.")
-    if not isinstance(event, _Object):
-        _refuse(RejectReason.UNDECODABLE, f"The value is {_kind(event)}, expected a JSON object.")
+    if not isinstance(event, ParsedObject):
+        _refuse(RejectReason.UNDECODABLE, f"The value is {in_words(event)}, expected a JSON object.")
     return event, constants
-
-
-def _lookup(event: _Object, path: str) -> Any:
-    """Return what stands at ``path``, None when nothing does."""
-    found: Any = event
-    walked: list[str] = []
-    for key in split_path(path):
-        if found is None:
-            return None
-        if not isinstance(found, _Object):
-            _refuse(
-                RejectReason.WRONG_DTYPE,
-                f"The field {'.'.join(walked)!r} is {_kind(found)}, expected an object with {key!r} in it.",
-            )
-        if key in found.repeated:
-            _refuse(
-                RejectReason.UNDECODABLE,
-                f"The key {key!r} stands in the event more than once, expected it once.",
-            )
-        walked.append(key)
-        found = found.get(key)
-    return found
-
-
-def _numbers(event: _Object, path: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Return the array at ``path``, which must be flat or of exactly ``shape``; flat, float64."""
-    found = _lookup(event, path)
-    if found is None:
-        present = ", ".join(shown(key) for key in list(event)[:8]) or "nothing"
-        absent = "is null" if "." not in path and path in event else "is missing"
-        _refuse(RejectReason.MISSING_FIELD, f"The field {path!r} {absent}; the event holds {present}.")
-    if not isinstance(found, list):
-        _refuse(
-            RejectReason.WRONG_DTYPE,
-            f"The field {path!r} is {_kind(found)}, expected numbers in shape {shape}.",
-        )
-    level = found
-    flat = not any(isinstance(item, list) for item in found)
-    if flat and len(found) != math.prod(shape):
-        _refuse_shape(path, found, shape)
-    if not flat:
-        for depth, length in enumerate(shape):
-            if depth:
-                if not all(isinstance(item, list) and len(item) == length for item in level):
-                    _refuse_other_than_numbers(path, found)
-                    _refuse_shape(path, found, shape)
-                level = list(chain.from_iterable(level))
-            elif len(level) != length:
-                _refuse_other_than_numbers(path, found)
-                _refuse_shape(path, found, shape)
-    if not all(type(item) is float or type(item) is int for item in level):
-        _refuse_other_than_numbers(path, found)
-        _refuse_shape(path, found, shape)
-    numbers = np.array(level, dtype=np.float64)
-    if not finite_rows(to_float32(numbers)[np.newaxis])[0]:
-        detail = explain_not_finite(f"field {path!r}", numbers, numbers.shape if flat else shape)
-        _refuse(RejectReason.NOT_FINITE, detail)
-    return numbers
-
-
-def _refuse_other_than_numbers(path: str, found: list[Any]) -> None:
-    """Refuse an array for the first thing in it that is neither a number nor an array, if there is one."""
-    level: list[tuple[list[int], Any]] = [([], found)]
-    for _ in range(DEEPEST_SHAPE):
-        below: list[tuple[list[int], Any]] = []
-        for position, item in level:
-            if isinstance(item, list):
-                below += [([*position, index], inner) for index, inner in enumerate(item)]
-            elif type(item) is not float and type(item) is not int:
-                hint = " (how JavaScript writes NaN)" if item is None else ""
-                _refuse(
-                    RejectReason.WRONG_DTYPE,
-                    f"The field {path!r} has {_kind(item)}{hint} at position {position}, expected numbers.",
-                )
-        level = below
-
-
-def _refuse_shape(path: str, found: list[Any], shape: tuple[int, ...]) -> NoReturn:
-    flat = f" or {math.prod(shape)} numbers in one flat array" if len(shape) > 1 else ""
-    expected = f"expected {shape}{flat}"
-    along: list[int] = []
-    level = [found]
-    for depth in range(DEEPEST_SHAPE):
-        lengths = {len(item) for item in level}
-        kinds = {isinstance(inner, list) for item in level for inner in item}
-        if len(lengths) > 1 or len(kinds) > 1:
-            _refuse(
-                RejectReason.WRONG_SHAPE,
-                f"The field {path!r} is a ragged array at depth {depth + 1}, {expected}.",
-            )
-        along.append(lengths.pop())
-        if kinds != {True}:
-            _refuse(RejectReason.WRONG_SHAPE, f"The field {path!r} has shape {tuple(along)}, {expected}.")
-        level = [inner for item in level for inner in item]
-    _refuse(
-        RejectReason.WRONG_SHAPE, f"The field {path!r} is nested more than {DEEPEST_SHAPE} deep, {expected}."
-    )
-
-
-def _text(event: _Object, path: str) -> str | None:
-    found: str | int | None = _lookup(event, path)
-    if type(found) is int:
-        return str(found)
-    if found is not None and not isinstance(found, str):
-        _refuse(
-            RejectReason.WRONG_DTYPE, f"The field {path!r} is {_kind(found)}, expected text or an integer."
-        )
-    if found is not None and not found.isascii():
-        try:
-            found.encode()
-        except UnicodeEncodeError:
-            _refuse(
-                RejectReason.UNDECODABLE,
-                f"The field {path!r} has half of a surrogate pair, expected whole characters.",
-            )
-    return found
-
-
-def _time_ms(event: _Object, path: str) -> int | None:
-    found = _lookup(event, path)
-    if found is None:
-        return None
-    if type(found) is int and in_range_ms(found):
-        return found
-    if isinstance(found, str):
-        times, readable = parse_times_ms([found])
-        if readable[0]:
-            return int(times[0])
-    what = shown(found) if isinstance(found, (str, int, float)) else _kind(found)
-    _refuse(RejectReason.WRONG_DTYPE, f"The field {path!r} is {what}, expected {EXPECTED_TIME}.")
-
-
-def _kind(item: object) -> str:
-    """Name a JSON value in words, with the value itself where it is short."""
-    if item is None:
-        return "null"
-    if isinstance(item, bool):
-        return "true" if item else "false"
-    if isinstance(item, str):
-        return f"the text {shown(item)}"
-    if isinstance(item, (int, float)):
-        return f"the number {shown(item)}"
-    return "an array" if isinstance(item, list) else "an object"
