@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitor.alerts.alert import Alert
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer, for_producer
+from monitor.metrics.instruments import Instruments
 from monitor.pipeline import Pipeline
 from monitor.state_topic import StateTopic
 from monitor.watch import open_watches
@@ -29,6 +30,7 @@ def open_worker(config: Config) -> Worker:
     ConfigError
         If a bundle is not what its monitor needs, or monitors contradict each other.
     """
+    instruments = Instruments()
     connection = RedisConnection(**config.redis.connection_options())
     producer = DeliveryConfirmedProducer(for_producer(config.kafka.properties))
 
@@ -45,6 +47,7 @@ def open_worker(config: Config) -> Worker:
         state=state,
         prefix=config.redis.prefix,
         lease_ms=int(config.worker.lease_seconds * 1000),
+        instruments=instruments,
     )
-    pipeline = Pipeline(watches, connection, DeadLetters(producer))
-    return Worker(config, pipeline, producer)
+    pipeline = Pipeline(watches, connection, DeadLetters(producer), instruments=instruments)
+    return Worker(config, pipeline, producer, instruments)

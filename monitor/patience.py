@@ -27,10 +27,17 @@ class Patience:
     ----------
     stopping
         Set when the worker is to stop; ends all waiting.
+    on_outage
+        Told of the error at each failed attempt, and None when the waiting is over.
     """
 
-    def __init__(self, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        stopping: threading.Event,
+        on_outage: Callable[[Exception | None], None] = lambda _: None,
+    ) -> None:
         self._stopping = stopping
+        self._on_outage = on_outage
 
     def carry_out(self, action: Callable[[], None], while_waiting: Callable[[], None] | None = None) -> bool:
         """Carry out an action that Redis or Kafka may hold up, again and again until it succeeds.
@@ -53,19 +60,25 @@ class Patience:
             If the worker is to stop.
         """
         delay = FIRST_RETRY_SECONDS
-        while True:
-            try:
-                action()
-            except (RedisUnavailableError, KafkaUnavailableError) as error:
-                if delay == FIRST_RETRY_SECONDS:
-                    log.warning("%s; waiting for it.", error)
-                if self._stopping.wait(delay):
-                    raise AbandonedError from error
-                delay = min(2 * delay, LONGEST_RETRY_SECONDS)
-                if while_waiting is not None:
-                    while_waiting()
-            else:
-                waited = delay > FIRST_RETRY_SECONDS
-                if waited:
-                    log.warning("It is back; going on.")
-                return waited
+        try:
+            while True:
+                try:
+                    action()
+                except (RedisUnavailableError, KafkaUnavailableError) as error:
+                    self._on_outage(error)
+                    if delay == FIRST_RETRY_SECONDS:
+                        log.warning("%s; waiting for it.", error)
+                    if self._stopping.wait(delay):
+                        raise AbandonedError from error
+                    delay = min(2 * delay, LONGEST_RETRY_SECONDS)
+                    if while_waiting is not None:
+                        while_waiting()
+                else:
+                    break
+        finally:
+            if delay > FIRST_RETRY_SECONDS:
+                self._on_outage(None)
+        waited = delay > FIRST_RETRY_SECONDS
+        if waited:
+            log.warning("It is back; going on.")
+        return waited

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.errors import ConfigError
+from monitor.metrics.instruments import Instruments
 from monitor.stages import Stages
 from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
@@ -78,6 +79,8 @@ class Pipeline:
         Where rejected events go.
     claim_every_seconds
         How often windows are looked for that another worker left without a verdict.
+    instruments
+        Metrics of the worker.
 
     Attributes
     ----------
@@ -93,7 +96,10 @@ class Pipeline:
         dead_letters: DeadLetterSink,
         *,
         claim_every_seconds: float = 5.0,
+        instruments: Instruments | None = None,
     ) -> None:
+        self._instruments = instruments or Instruments()
+        self.stages = Stages(self._instruments.took)
         self._watches: dict[str, list[Watch]] = {}
         for watch in watches:
             self._watches.setdefault(watch.config.input.topic, []).append(watch)
@@ -103,7 +109,6 @@ class Pipeline:
             for prefix, q in {(watch.store.keys.prefix, watch.config.test.fdr) for watch in watches}
             if q is not None
         }
-        self.stages = Stages()
         self._redis = connection
         self._dead_letters = dead_letters
         self._claim_every = claim_every_seconds
@@ -164,6 +169,7 @@ class Pipeline:
             pending.append((watch, Batch(rows, watch.segments(own), next_offsets)))
         if not wanted.all():
             rejected += _unknown_models(events, wanted)
+        self._instruments.read(records.topic, len(records), rejected)
         if rejected:
             for topic in {watch.config.dead_letters.topic for watch in members}:
                 self._dead_letters.send(topic, records, rejected)

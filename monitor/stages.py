@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 class Stages:
     """A clock for the stages of the loop; entered once a batch, never once an event.
+
+    Parameters
+    ----------
+    took
+        Told of a stage and of the seconds that it took, each time.
 
     Attributes
     ----------
@@ -17,7 +22,8 @@ class Stages:
         Time spent in each stage so far, by its name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, took: Callable[[str, float], None]) -> None:
+        self._took = took
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
@@ -27,4 +33,6 @@ class Stages:
         try:
             yield
         finally:
-            self.seconds[stage] += time.perf_counter() - started
+            elapsed = time.perf_counter() - started
+            self.seconds[stage] += elapsed
+            self._took(stage, elapsed)

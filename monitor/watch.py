@@ -17,6 +17,7 @@ from monitor.alerts.alert import Alert, AlertSource, build_alert
 from monitor.alerts.policy import AlertKind, AlertState
 from monitor.config import MonitorConfig
 from monitor.errors import ConfigError
+from monitor.metrics.instruments import Instruments
 from monitor.policies import alert_policy, window_policy
 from monitor.state_topic import StateTopic
 from monitor.verdicts.discoveries import Undecided
@@ -59,6 +60,8 @@ class Watch:
         What Redis keys start with.
     lease_ms
         How long a closed window is left to the worker that closed it, in milliseconds.
+    instruments
+        Metrics of the worker.
 
     Attributes
     ----------
@@ -76,12 +79,14 @@ class Watch:
         state: StateTopic | None,
         prefix: str,
         lease_ms: int,
+        instruments: Instruments | None = None,
     ) -> None:
         self.config = config
         self.detector = _distillation(config, bundle)
         self._reference_scores = _reference(config, bundle)
         self._send_alert = send_alert
         self._state = state
+        self._instruments = instruments or Instruments()
         keys = MonitorKeys(prefix, config.name)
         self.references = ReferenceStore(connection, keys)
         self.store = WindowStore(connection, keys, window_policy(config), lease_ms=lease_ms)
@@ -134,8 +139,11 @@ class Watch:
     def score(self, events: EventBatch) -> npt.NDArray[np.float32]:
         """Score all instances in one compiled call; float32, shape (n,)."""
         if events.predictions is None:
-            return self.detector.score_instances(events.instances)
-        return self.detector.score_predictions(events.instances, events.predictions)
+            scores = self.detector.score_instances(events.instances)
+        else:
+            scores = self.detector.score_predictions(events.instances, events.predictions)
+        self._instruments.scored(self.config.name, scores, self.detector.threshold)
+        return scores
 
     def segments(self, events: EventBatch) -> Sequence[str] | None:
         """Name the segment of each instance; None when all belong to the whole stream."""
@@ -163,14 +171,18 @@ class Watch:
             ties=self._ties,
         )
         if self.config.test.fdr is None:
-            self.ledger.enter(judged)
+            self._enter(judged)
         else:
             self.undecided += [Undecided(self.config.name, one) for one in judged]
 
     def enter_decided(self, decided: Sequence[JudgedWindow]) -> None:
         """Enter the verdicts of all windows that were undecided."""
         self.undecided.clear()
-        self.ledger.enter(decided)
+        self._enter(decided)
+
+    def _enter(self, judged: Sequence[JudgedWindow]) -> None:
+        self._instruments.judged(self.config.name, judged)
+        self.ledger.enter(judged)
 
     def _announce(self, segment: str, standing: Standing) -> Delivery:
         return (
@@ -182,6 +194,7 @@ class Watch:
 
     def _publish(self, judged: JudgedWindow, kind: AlertKind, state: AlertState) -> Delivery:
         alert = build_alert(self._source, judged, kind, state.state, state.since_ms, judged.verdict.tested_ms)
+        self._instruments.alerted(self.config.name, kind)
         return self._send_alert(self.config.alerts.topic, alert)
 
 
@@ -193,6 +206,7 @@ def open_watches(
     state: StateTopic | None,
     prefix: str,
     lease_ms: int,
+    instruments: Instruments | None = None,
 ) -> list[Watch]:
     """Make the monitors of a config; a bundle that several of them name is loaded once.
 
@@ -211,7 +225,16 @@ def open_watches(
         if bundle is None:
             bundle = bundles[wanted] = load_bundle(config.detector, with_model=wanted[1])
         watches.append(
-            Watch(config, bundle, connection, send_alert, state=state, prefix=prefix, lease_ms=lease_ms)
+            Watch(
+                config,
+                bundle,
+                connection,
+                send_alert,
+                state=state,
+                prefix=prefix,
+                lease_ms=lease_ms,
+                instruments=instruments,
+            )
         )
     return watches
 

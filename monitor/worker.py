@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
+from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
 from monitor.pipeline import Pipeline
 from monitor.rejections import RejectionLimit
@@ -41,15 +42,24 @@ class Worker:
         Its monitors.
     producer
         Sends alerts and dead letters.
+    instruments
+        Metrics, kept by the pipeline too.
     """
 
-    def __init__(self, config: Config, pipeline: Pipeline, producer: DeliveryConfirmedProducer) -> None:
+    def __init__(
+        self,
+        config: Config,
+        pipeline: Pipeline,
+        producer: DeliveryConfirmedProducer,
+        instruments: Instruments,
+    ) -> None:
         self._config = config
         self._pipeline = pipeline
         self._producer = producer
         self._stopping = threading.Event()
-        self._patience = Patience(self._stopping)
-        self._positions: dict[Partition, int] = {}
+        self._instruments = instruments
+        self._patience = Patience(self._stopping, instruments.held_up)
+        self._positions = instruments.positions
         self._marks: dict[Partition, Mark] = {}
         self._committed: dict[Partition, Mark] = {}
         self._rejections = RejectionLimit(
@@ -84,6 +94,7 @@ class Worker:
             on_assigned=self._assigned,
             on_revoked=self._revoked,
             on_lost=self._lost,
+            on_error=self._instruments.kafka_errors.inc,
         )
         try:
             while not self._stopping.is_set():
@@ -93,6 +104,7 @@ class Worker:
 
     def _turn(self) -> None:
         settings = self._config.worker
+        self._instruments.pulse.beat()
         try:
             if self._state_lost:
                 self._recover()
@@ -105,6 +117,8 @@ class Worker:
             if time.monotonic() >= self._commit_at:
                 self._commit(self._positions, wait=False)
                 self._commit_at = time.monotonic() + settings.commit_interval_seconds
+                self._instruments.unsettled.set(self._pipeline.unsettled())
+                self._instruments.pulse.joined = self._consumer.joined
         except StateLostError as error:
             log.warning("%s Reading again what the lost windows held.", error)
             self._state_lost = True
@@ -116,14 +130,18 @@ class Worker:
                 self._consumer.seek(self._positions)
 
     def _process(self, records: RecordBatch) -> None:
-        scored = self._pipeline.score(records)
-        self._patiently(lambda: self._pipeline.count(scored))
+        with self._instruments.batch.time():
+            scored = self._pipeline.score(records)
+            self._patiently(lambda: self._pipeline.count(scored))
         for number, offset in scored.next_offsets.items():
-            self._positions[Partition(records.topic, number)] = offset
+            partition = Partition(records.topic, number)
+            self._positions[partition] = offset
+            self._instruments.read_until_ms[partition] = records.last_timestamp_ms(number)
         self._rejections.note(records.topic, scored.accepted, scored.rejected)
 
     def _recover(self) -> None:
         """Start over from what Redis still holds."""
+        self._instruments.state_losses.inc()
         # What was committed may be older, or nothing yet; the pipeline knows from where all can be rebuilt.
         self._marks.update(self._pipeline.marks())
 
@@ -156,6 +174,7 @@ class Worker:
                 start.missing,
                 where,
             )
+            self._instruments.missed(partition.topic, start.missing)
         if start.rebuilds:
             log.warning("Redis holds less than was committed of %s; rebuilding from %d.", where, start.offset)
         return start.offset
@@ -185,15 +204,18 @@ class Worker:
         if not fresh:
             return
         try:
-            self._producer.flush(DELIVERY_SECONDS)
-            self._consumer.commit(fresh, wait=wait)
+            with self._pipeline.stages.timed("commit"):
+                self._producer.flush(DELIVERY_SECONDS)
+                self._consumer.commit(fresh, wait=wait)
         except KafkaError as error:
+            self._instruments.kafka_errors.inc()
             log.warning("%s The offsets are committed next time.", error)
         else:
             self._committed.update(fresh)
 
     def _assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         self._rebalances += 1
+        self._instruments.rebalances.inc()
 
         def locate() -> None:
             for partition, mark in self._consumer.committed(partitions).items():
@@ -215,19 +237,21 @@ class Worker:
 
     def _revoked(self, partitions: Sequence[Partition]) -> None:
         self._rebalances += 1
+        self._instruments.rebalances.inc()
         self._commit(partitions, wait=True)
         self._release(partitions)
         log.info("Gave up %s.", _named(partitions))
 
     def _lost(self, partitions: Sequence[Partition]) -> None:
         self._rebalances += 1
+        self._instruments.rebalances.inc()
         self._release(partitions)
         log.warning("Lost %s to another worker.", _named(partitions))
 
     def _release(self, partitions: Iterable[Partition]) -> None:
         self._pipeline.release(partitions)
         for partition in partitions:
-            for known in (self._positions, self._marks, self._committed):
+            for known in (self._positions, self._marks, self._committed, self._instruments.read_until_ms):
                 known.pop(partition, None)
 
     def _shut_down(self) -> None:

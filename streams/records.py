@@ -88,6 +88,11 @@ class RecordBatch:
         """Offsets, shape (n,)."""
         return np.array([message.offset() for message in self.messages], dtype=np.int64)
 
+    def last_timestamp_ms(self, partition: int) -> int:
+        """Kafka timestamp of the last record of a partition that is in the batch; -1 where there is none."""
+        row = len(self) - 1 - int(np.argmax(self.partitions[::-1] == partition))
+        return self.messages[row].timestamp()[1]
+
     @cached_property
     def timestamps_ms(self) -> npt.NDArray[np.int64]:
         """Kafka timestamps in milliseconds since 1970, shape (n,); -1 where the broker has none."""

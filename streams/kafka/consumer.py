@@ -51,6 +51,8 @@ class BatchConsumer:
         Told of partitions about to be given up, in time to commit them.
     on_lost
         Told of partitions that already belong to another member; nothing of them may be committed.
+    on_error
+        Called at every error that Kafka reports.
     """
 
     def __init__(
@@ -61,10 +63,12 @@ class BatchConsumer:
         on_assigned: Callable[[Sequence[Partition]], Mapping[Partition, int]],
         on_revoked: Callable[[Sequence[Partition]], None],
         on_lost: Callable[[Sequence[Partition]], None],
+        on_error: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._on_lost = on_lost
+        self._on_error = on_error
         self._fatal: str | None = None
         self._any_partition = TopicPartition(topics[0], 0)
         self._consumer = Consumer(
@@ -79,6 +83,11 @@ class BatchConsumer:
         self._consumer.subscribe(
             list(topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
         )
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has taken this consumer in; a member may be without partitions."""
+        return bool(self._consumer.memberid())
 
     def poll(self, most: int, timeout_seconds: float) -> list[RecordBatch]:
         """Return the next records, a batch for each topic; waits for at most ``timeout_seconds``.
@@ -204,6 +213,7 @@ class BatchConsumer:
         consumer.incremental_unassign(lost)
 
     def _note_error(self, error: ClientError) -> None:
+        self._on_error()
         if error.fatal() or error.code() in _REFUSALS:
             self._fatal = f"Kafka refuses this client: {error.str()}"
 
