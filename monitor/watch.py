@@ -102,13 +102,7 @@ class Watch:
     @property
     def schema(self) -> EventSchema:
         """What this monitor's events look like."""
-        return EventSchema(
-            input_shape=_fixed_shape(self.config, self.detector),
-            n_classes=self.detector.n_classes,
-            prediction_required=self.config.prediction == "event",
-            fields=self.config.input.event_fields,
-            max_bytes=self.config.input.max_bytes,
-        )
+        return _schema(self.config, self.detector)
 
     def attach(self) -> None:
         """Learn from Redis how far this monitor has counted and which reference is in force."""
@@ -198,6 +192,17 @@ class Watch:
         return self._send_alert(self.config.alerts.topic, alert)
 
 
+def event_schema(config: MonitorConfig, bundle: Bundle) -> EventSchema:
+    """What the events of a monitor look like.
+
+    Raises
+    ------
+    ConfigError
+        If the bundle is not what the monitor needs.
+    """
+    return _schema(config, _distillation(config, bundle))
+
+
 def open_watches(
     configs: Iterable[MonitorConfig],
     connection: RedisConnection,
@@ -261,6 +266,16 @@ def _reference(config: MonitorConfig, bundle: Bundle) -> npt.NDArray[np.float32]
             " 'drift-monitor reference build'."
         )
     return bundle.reference
+
+
+def _schema(config: MonitorConfig, detector: ModelDistillation) -> EventSchema:
+    return EventSchema(
+        input_shape=_fixed_shape(config, detector),
+        n_classes=detector.n_classes,
+        prediction_required=config.prediction == "event",
+        fields=config.input.event_fields,
+        max_bytes=config.input.max_bytes,
+    )
 
 
 def _fixed_shape(config: MonitorConfig, detector: ModelDistillation) -> tuple[int, ...]:

@@ -72,6 +72,11 @@ class Worker:
         self._commit_at = 0.0
         self._consumer: BatchConsumer
 
+    @property
+    def stages(self) -> Mapping[str, float]:
+        """Seconds spent so far in each stage of the loop; those of the pipeline, and waiting for Kafka."""
+        return self._pipeline.stages.seconds
+
     def stop(self) -> None:
         """Ask the worker to finish what is in hand and return from ``run``; callable from any thread."""
         self._stopping.set()

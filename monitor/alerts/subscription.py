@@ -57,7 +57,9 @@ class AlertSubscription:
             raise KafkaError(f"Kafka does not tell where the alerts begin: {error.args[0].str()}") from error
 
     def poll(self, timeout_seconds: float) -> list[dict[str, Any]]:
-        """Return the alerts (CloudEvents as dictionaries) that arrive within the time, oldest first.
+        """Return alerts (CloudEvents as dictionaries), oldest first, as soon as there are any.
+
+        Returns none when there are none within the time.
 
         Raises
         ------
@@ -65,7 +67,8 @@ class AlertSubscription:
             If the broker refuses, or a record of the topic is not an alert.
         """
         alerts = []
-        for message in self._consumer.consume(100, timeout_seconds):
+        messages = self._consumer.consume(1, timeout_seconds)
+        for message in messages + self._consumer.consume(100, 0.0):
             error = message.error()
             if error is not None:
                 if error.retriable():

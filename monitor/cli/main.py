@@ -13,6 +13,7 @@ SUBCOMMANDS = {
     "calibrate": "Measure false alarms on clean data, and the delay until drift is seen.",
     "check": "Check config, bundles, Kafka, topics, Redis and references.",
     "worker": "Watch the input topics and publish alerts.",
+    "bench": "Measure what one worker sustains on your Kafka and Redis.",
     "alerts": "Follow the alerts.",
     "dashboard": "Show all monitors and segments as a live web page.",
     "send": "Publish inference events from a file.",

@@ -28,3 +28,5 @@ def load_tensorflow() -> None:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(null)
+        # It is read once; in the environment of a child process it would look like the user's own.
+        del os.environ[LOG_LEVEL]

@@ -1,0 +1,1 @@
+"""What one worker sustains on the user's own broker, Redis, bundle and config."""
