@@ -14,22 +14,17 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from monitor.errors import ConfigError
 from monitor.metrics.instruments import Instruments
 from monitor.stages import Stages
+from monitor.topic_reader import TopicReader
 from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
-from streams.codecs.protocol import Codec, open_codec
-from streams.events import EventBatch, RejectedEvent, RejectReason
+from streams.events import RejectedEvent
 from streams.kafka.commits import Mark
 from streams.kafka.consumer import Partition
 from streams.records import RecordBatch
 from streams.state.redis_connection import RedisConnection, ScriptCall
 from streams.state.window_store import Batch
-from streams.state.windows import ScoredRows
 
 AGE_CHECK_SECONDS = 1.0
 """How often windows are looked for that have reached their maximum age."""
@@ -103,7 +98,7 @@ class Pipeline:
         self._watches: dict[str, list[Watch]] = {}
         for watch in watches:
             self._watches.setdefault(watch.config.input.topic, []).append(watch)
-        self._codecs = {topic: _codec(members) for topic, members in self._watches.items()}
+        self._readers = {topic: TopicReader(members) for topic, members in self._watches.items()}
         self._discoveries = {
             (prefix, q): DiscoveryControl(q, connection, prefix)
             for prefix, q in {(watch.store.keys.prefix, watch.config.test.fdr) for watch in watches}
@@ -145,35 +140,18 @@ class Pipeline:
 
     def score(self, records: RecordBatch) -> ScoredBatch:
         """Decode and score a batch; rejected records are on their way to the dead letters then."""
-        members = self._watches[records.topic]
-        with self.stages.timed("decode"):
-            events = self._codecs[records.topic].decode(records)
-        rejected = list(events.rejected)
-        pending = []
-        wanted = np.zeros(len(events), dtype=np.bool_)
+        reading = self._readers[records.topic].read(records, self.stages)
+        self._instruments.read(records.topic, len(records), reading.refused)
+        for topic, rejected in reading.rejected.items():
+            self._dead_letters.send(topic, records, rejected)
         next_offsets = _next_offsets(records)
-        for watch in members:
-            chosen = _chosen(watch, events)
-            own = events if chosen is None else events.take(chosen)
-            wanted |= True if chosen is None else chosen
-            with self.stages.timed("model"):
-                scores = watch.score(own)
-            rows = ScoredRows(
-                scores=scores,
-                partitions=records.partitions[own.rows],
-                offsets=records.offsets[own.rows],
-                times_ms=own.times_ms,
-                rows=np.arange(len(own)),
-                ids=own.ids,
-            )
-            pending.append((watch, Batch(rows, watch.segments(own), next_offsets)))
-        if not wanted.all():
-            rejected += _unknown_models(events, wanted)
-        self._instruments.read(records.topic, len(records), rejected)
-        if rejected:
-            for topic in {watch.config.dead_letters.topic for watch in members}:
-                self._dead_letters.send(topic, records, rejected)
-        return ScoredBatch(records.topic, next_offsets, len(records) - len(rejected), len(rejected), pending)
+        return ScoredBatch(
+            records.topic,
+            next_offsets,
+            len(records) - len(reading.refused),
+            len(reading.refused),
+            [(watch, Batch(rows, segments, next_offsets)) for watch, rows, segments in reading.parts],
+        )
 
     def count(self, batch: ScoredBatch) -> None:
         """Put a batch into the windows, judge those that are full, and settle earlier verdicts.
@@ -298,38 +276,6 @@ class Pipeline:
         return replies[len(due) :]
 
 
-def _codec(members: Sequence[Watch]) -> Codec:
-    first, *others = members
-    for other in others:
-        if (other.config.input.encoding, other.schema) != (first.config.input.encoding, first.schema):
-            raise ConfigError(
-                f"Monitors {first.config.name!r} and {other.config.name!r} read the same topic,"
-                f" {first.config.input.topic!r}, but expect different events; give both the same format,"
-                " options, fields and limits and detectors of the same input shape and classes, or a topic"
-                " each."
-            )
-    name, options = first.config.input.encoding
-    return open_codec(name, first.schema, options)
-
-
 def _next_offsets(records: RecordBatch) -> dict[int, int]:
     # The last record of a partition comes last, so it is the one that stays in the dict.
     return dict(zip(records.partitions.tolist(), (records.offsets + 1).tolist(), strict=True))
-
-
-def _chosen(watch: Watch, events: EventBatch) -> npt.NDArray[np.bool_] | None:
-    model = watch.config.input.model
-    if model is None:
-        return None
-    named = events.models or [None] * len(events)
-    return np.array([name == model for name in named], dtype=np.bool_)
-
-
-def _unknown_models(events: EventBatch, wanted: npt.NDArray[np.bool_]) -> list[RejectedEvent]:
-    names = events.models or [None] * len(events)
-    rows = {int(events.rows[i]): names[i] for i in np.flatnonzero(~wanted).tolist()}
-    reason = RejectReason.UNKNOWN_MODEL
-    return [
-        RejectedEvent(row, reason, f"No monitor of this topic watches the model {name!r}.")
-        for row, name in rows.items()
-    ]

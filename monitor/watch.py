@@ -19,6 +19,7 @@ from monitor.config import MonitorConfig
 from monitor.errors import ConfigError
 from monitor.metrics.instruments import Instruments
 from monitor.policies import alert_policy, window_policy
+from monitor.routing import Route
 from monitor.state_topic import StateTopic
 from monitor.verdicts.discoveries import Undecided
 from monitor.verdicts.known_thresholds import KnownThresholds
@@ -36,9 +37,6 @@ from streams.state.windows import ClosedWindow
 
 SendAlert: TypeAlias = Callable[[str, Alert], Delivery]
 """Sends an alert to a topic."""
-
-WHOLE_STREAM = "all"
-"""Segment of a monitor that has no segments, and of events that name none."""
 
 
 class Watch:
@@ -65,6 +63,8 @@ class Watch:
 
     Attributes
     ----------
+    route
+        Which events it watches.
     undecided
         Windows with a p-value whose threshold depends on other monitors' windows too.
     """
@@ -82,6 +82,7 @@ class Watch:
         instruments: Instruments | None = None,
     ) -> None:
         self.config = config
+        self.route = Route.of(config)
         self.detector = _distillation(config, bundle)
         self._reference_scores = _reference(config, bundle)
         self._send_alert = send_alert
@@ -130,24 +131,20 @@ class Watch:
         self._reference = version
         self._reference_scores = scores
 
+    @property
+    def scoring(self) -> object:
+        """What its scores depend on: monitors for which this is equal score an event alike."""
+        return id(self.detector), self.config.prediction
+
     def score(self, events: EventBatch) -> npt.NDArray[np.float32]:
         """Score all instances in one compiled call; float32, shape (n,)."""
         if events.predictions is None:
-            scores = self.detector.score_instances(events.instances)
-        else:
-            scores = self.detector.score_predictions(events.instances, events.predictions)
-        self._instruments.scored(self.config.name, scores, self.detector.threshold)
-        return scores
+            return self.detector.score_instances(events.instances)
+        return self.detector.score_predictions(events.instances, events.predictions)
 
-    def segments(self, events: EventBatch) -> Sequence[str] | None:
-        """Name the segment of each instance; None when all belong to the whole stream."""
-        by = self.config.segment_by
-        if by == "field" and events.segments is not None:
-            return [WHOLE_STREAM if segment is None else segment for segment in events.segments]
-        if by == "key":
-            keys = events.records.keys
-            return [_key_segment(keys[row]) for row in events.rows]
-        return None
+    def note_scores(self, scores: npt.NDArray[np.float32]) -> None:
+        """Enter the scores of a batch, shape (n,), into the metrics."""
+        self._instruments.scored(self.config.name, scores, self.detector.threshold)
 
     def judge(self, windows: Sequence[ClosedWindow], stored: Mapping[str, bytes | None]) -> None:
         """Test closed windows and enter the verdicts; alerts that they raise are on their way then.
@@ -286,10 +283,6 @@ def _fixed_shape(config: MonitorConfig, detector: ModelDistillation) -> tuple[in
             f" {detector.input_shape}; a monitor needs a fixed shape."
         )
     return shape
-
-
-def _key_segment(key: bytes | None) -> str:
-    return WHOLE_STREAM if not key else key.decode("utf-8", errors="backslashreplace")
 
 
 def _now_ms() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import compress
@@ -31,7 +31,7 @@ class RejectReason(str, Enum):
     TOO_LARGE = "too_large"
     """The value has more bytes than the config allows."""
     UNKNOWN_MODEL = "unknown_model"
-    """No monitor of this topic watches the model that the event names."""
+    """No monitor of this topic watches events of this model, key, header or field."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class EventSchema:
         Where the parts stand.
     max_bytes
         Size limit of one value in bytes.
+    others
+        Paths of further fields whose texts are wanted, for routing.
     """
 
     input_shape: tuple[int, ...]
@@ -88,6 +90,7 @@ class EventSchema:
     prediction_required: bool = True
     fields: EventFields = field(default_factory=EventFields)
     max_bytes: int = 1_048_576
+    others: tuple[str, ...] = ()
 
 
 PREDICTION_SUM_TOLERANCE = 1e-3
@@ -119,6 +122,8 @@ class EventBatch:
         Segment names, length n, None where an event has none; or None when no event has one.
     models
         Model names, length n, None where an event has none; or None when no event has one.
+    others
+        By path of ``EventSchema.others``, texts of length n, None where an event has none there.
     rejected
         Rejected records, by row.
     """
@@ -131,6 +136,7 @@ class EventBatch:
     ids: Sequence[str | None] | None = None
     segments: Sequence[str | None] | None = None
     models: Sequence[str | None] | None = None
+    others: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     rejected: Sequence[RejectedEvent] = ()
 
     def __len__(self) -> int:
@@ -151,4 +157,5 @@ class EventBatch:
             ids=column(self.ids),
             segments=column(self.segments),
             models=column(self.models),
+            others={path: list(compress(texts, chosen)) for path, texts in self.others.items()},
         )

@@ -63,6 +63,10 @@ class RecordBatch:
     def __len__(self) -> int:
         return len(self.messages)
 
+    def take(self, rows: npt.NDArray[np.int64]) -> RecordBatch:
+        """Return the records at these rows, in their order."""
+        return RecordBatch(self.topic, [self.messages[row] for row in rows.tolist()])
+
     @cached_property
     def values(self) -> list[bytes | None]:
         """Values, length n."""

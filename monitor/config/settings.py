@@ -21,6 +21,7 @@ from monitor.config.types import (
     NonBlank,
     PositiveSeconds,
     RelativePath,
+    SegmentRule,
     TopicName,
 )
 from streams.codecs.protocol import codec_class, option_fault
@@ -80,9 +81,22 @@ class FieldsConfig(Section):
     time: FieldPath = "time"
     """When it happened, RFC 3339; Kafka's timestamp when the event has none."""
     model: FieldPath = "model"
-    """Name of the model, compared with `input.model`."""
+    """Name of the model, compared with `input.where.model`."""
     segment: FieldPath = "segment"
     """Name of the segment, for `segment_by: field`."""
+
+
+class WhereConfig(Section):
+    """Which events of the topic a monitor watches: those that have all of these."""
+
+    model: NonBlank | None = None
+    """Name of the model, at `fields.model`."""
+    key: NonBlank | None = None
+    """The record's key, as UTF-8 text."""
+    header: dict[NonBlank, NonBlank] = Field(default_factory=dict)
+    """Names of headers and their values, as UTF-8 text."""
+    field: dict[FieldPath, NonBlank] = Field(default_factory=dict)
+    """Fields of the event, or dotted paths, and their values; numbers as JSON writes them, in quotes."""
 
 
 class InputConfig(Section):
@@ -97,7 +111,11 @@ class InputConfig(Section):
     fields: FieldsConfig = FieldsConfig()
     """Where an event keeps its parts."""
     model: NonBlank | None = None
-    """Watch only events that name this model; all events of the topic when not given."""
+    """Short for `where.model`."""
+    where: WhereConfig = WhereConfig()
+    """Which events of the topic are watched; all of them when not given."""
+    unmatched: Literal["reject", "ignore"] = "reject"
+    """What becomes of events that no monitor of the topic watches: dead letters, or nothing."""
     max_bytes: Annotated[int, Field(ge=1, le=1_000_000_000)] = _DEFAULT_MAX_BYTES
     """Size limit of one event's value in bytes; larger ones are rejected."""
 
@@ -116,6 +134,8 @@ class InputConfig(Section):
         fault = option_fault(self.format, codec_class(self.format), self.options)
         if fault is not None:
             raise SectionError((("options",), f"must be those of the format: {fault}"))
+        if self.model is not None and self.where.model is not None:
+            raise SectionError((("model",), "is short for 'where.model'; give one of them"))
         return self
 
 
@@ -256,8 +276,8 @@ class MonitorConfig(Section):
     """Directory of the detector bundle, from the config file's own directory."""
     prediction: Literal["event", "run"] = "event"
     """Whether the model's output is in the event, or the bundle's model is to be run."""
-    segment_by: Literal["none", "field", "key"] = "none"
-    """What splits traffic into segments with windows of their own: `fields.segment` or the record's key."""
+    segment_by: SegmentRule = "none"
+    """What splits traffic into segments: `key`, `header:NAME`, `field:PATH`, `field` (`fields.segment`)."""
     window: WindowConfig
     """How scores are gathered."""
     test: WindowTestConfig = Field(default_factory=lambda: WindowTestConfig.model_validate({}))

@@ -23,6 +23,9 @@ _URL_FORM = (
 )
 
 
+_SEGMENT_RULE = r"none|key|field|field:[^.]+(\.[^.]+)*|header:.*\S.*"
+
+
 class RedisUrl(Secret[str]):
     """An address that may hold a password; whoever prints it sees ``***`` in the password's place."""
 
@@ -100,6 +103,12 @@ def _format(name: str) -> str:
     return name
 
 
+def _segment_rule(rule: str) -> str:
+    if not re.fullmatch(_SEGMENT_RULE, rule):
+        raise ValueError("must be 'none', 'key', 'field', 'field:PATH' or 'header:NAME'")
+    return rule
+
+
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
@@ -121,6 +130,9 @@ TopicName = Annotated[str, AfterValidator(_topic)]
 MonitorName = Annotated[str, AfterValidator(_monitor_name)]
 KeyPrefix = Annotated[str, AfterValidator(_key_prefix)]
 FieldPath = Annotated[str, AfterValidator(_field_path)]
+SegmentRule = Annotated[
+    str, AfterValidator(_segment_rule), WithJsonSchema({"type": "string", "pattern": f"^({_SEGMENT_RULE})$"})
+]
 FormatName = Annotated[str, AfterValidator(_format)]
 Address = Annotated[RedisUrl, AfterValidator(_redis_url)]
 RelativePath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]

@@ -21,8 +21,8 @@ from monitor.demo.story import PHASES, Audience, Phase, Scene, Story
 from monitor.demo.worker_process import WorkerProcess
 from monitor.errors import MonitorError
 from monitor.history import read_verdicts
+from monitor.routing import WHOLE_STREAM
 from monitor.verdicts.verdict import Verdict
-from monitor.watch import WHOLE_STREAM
 from streams.encoding import encode_json
 from streams.kafka.producer import DeliveryConfirmedProducer
 from streams.state.redis_connection import RedisConnection

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,8 @@ class EventColumns:
         Which entries have one, shape (n,); the Kafka timestamp stands in for the others.
     ids, segments, models
         Length n.
+    others
+        By path, length n.
     """
 
     rows: npt.NDArray[np.int64]
@@ -42,6 +44,7 @@ class EventColumns:
     ids: Texts
     segments: Texts
     models: Texts
+    others: Mapping[str, Texts] = field(default_factory=dict)
 
     def without(self, refused: set[int]) -> EventColumns:
         """Return the entries whose record is not among ``refused``."""
@@ -59,6 +62,7 @@ class EventColumns:
             ids=[self.ids[index] for index in kept],
             segments=[self.segments[index] for index in kept],
             models=[self.models[index] for index in kept],
+            others={path: [texts[index] for index in kept] for path, texts in self.others.items()},
         )
 
 
@@ -81,6 +85,7 @@ def event_batch(
         ids=_unless_empty(columns.ids),
         segments=_unless_empty(columns.segments),
         models=_unless_empty(columns.models),
+        others=columns.others,
         rejected=rejected,
     )
 

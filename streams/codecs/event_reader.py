@@ -8,6 +8,7 @@ letter comes from here.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NoReturn
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.codecs.event_time import EXPECTED_TIME, in_range_ms, parse_times_ms
-from streams.codecs.json_fields import split_path
+from streams.codecs.json_fields import routing_text, split_path
 from streams.codecs.packed_numbers import packed_dtype
 from streams.codecs.rejection import BadEventError, shown
 from streams.codecs.validation import (
@@ -46,6 +47,8 @@ class ReadEvent:
         Texts, None where the event has none.
     time_ms
         Milliseconds since 1970, None where the event has none.
+    others
+        Texts to route by, in the order of ``EventSchema.others``; None where the event has none.
     """
 
     instance: npt.NDArray[np.float64]
@@ -54,6 +57,7 @@ class ReadEvent:
     time_ms: int | None
     model: str | None
     segment: str | None
+    others: Sequence[str | None] = ()
 
 
 class ParsedObject(dict[str, Any]):
@@ -98,6 +102,7 @@ class EventReader:
             time_ms=_time_ms(event, fields.time),
             model=_text(event, fields.model),
             segment=_text(event, fields.segment),
+            others=[_routing_text(event, path) for path in schema.others],
         )
 
 
@@ -238,6 +243,16 @@ def _text(event: dict[str, Any], path: str) -> str | None:
                 f"The field {path!r} has half of a surrogate pair, expected whole characters.",
             )
     return found
+
+
+def _routing_text(event: dict[str, Any], path: str) -> str | None:
+    # What leads nowhere is absent here and no fault: other monitors may have no use for the field.
+    found: Any = event
+    for key in split_path(path):
+        if not isinstance(found, dict) or (isinstance(found, ParsedObject) and key in found.repeated):
+            return None
+        found = found.get(key)
+    return routing_text(found)
 
 
 def _time_ms(event: dict[str, Any], path: str) -> int | None:

@@ -14,7 +14,7 @@ from simdjson import Parser
 from streams.codecs.columns import EventColumns, event_batch
 from streams.codecs.event_reader import ReadEvent
 from streams.codecs.event_time import times_ms
-from streams.codecs.json_fields import NO_LAYOUT, FieldReader, UnusualEventError
+from streams.codecs.json_fields import NO_LAYOUT, FieldReader, UnusualEventError, routing_text
 from streams.codecs.json_reader import JsonReader
 from streams.codecs.json_structure import ArrayStructure
 from streams.codecs.rejection import BadEventError
@@ -35,6 +35,8 @@ class JsonCodec:
     milliseconds since 1970; ``id``, ``model`` and ``segment`` are texts or integers; null stands for an
     absent field. Where no prediction is required, none is looked at.
 
+    ``EventSchema.others`` are read where they are texts, numbers or truth values.
+
     An instance serves one thread at a time.
 
     Parameters
@@ -53,12 +55,14 @@ class JsonCodec:
     a batch. Anything unusual goes to ``JsonReader``, which decides; so speed never changes a verdict.
     """
 
+    reads_other_fields = True
+
     def __init__(self, schema: EventSchema) -> None:
         check_schema(schema)
         self._schema = schema
         self._instance_size = math.prod(schema.input_shape)
         self._parser = Parser()
-        self._fields = FieldReader(schema.fields, prediction_required=schema.prediction_required)
+        self._fields = FieldReader(schema)
         self._reader = JsonReader(schema)
         self._instance_structure = ArrayStructure(schema.input_shape)
         self._prediction_structure = ArrayStructure((schema.n_classes,))
@@ -94,6 +98,7 @@ class JsonCodec:
         needs_prediction = self._schema.prediction_required
         width, at_instance, at_prediction, at_id, at_time, at_model, at_segment = NO_LAYOUT
         follows_layout = True
+        others: list[Any] = []
         # The only loop that runs once an event: its length buys it calls and look-ups.
         for row, value in enumerate(values):
             try:
@@ -114,7 +119,9 @@ class JsonCodec:
                     if at_segment is not None:
                         segment = event[at_segment]
                 else:
-                    (instance, prediction, identifier, time, model, segment), layout = read(event)
+                    (instance, prediction, identifier, time, model, segment, *others), layout = read(event)
+                    if others:
+                        others = [routing_text(other) for other in others]
                     instance = instance.as_buffer(of_type="d")
                     if prediction is not None:
                         prediction = prediction.as_buffer(of_type="d")
@@ -143,12 +150,15 @@ class JsonCodec:
                     continue
                 instance, prediction, identifier = judged.instance, judged.prediction, judged.id
                 time, model, segment = judged.time_ms, judged.model, judged.segment
+                others = list(judged.others)
             add_instance(instance)
             add_prediction(prediction)
             add_id(identifier)
             add_time(time)
             add_model(model)
             add_segment(segment)
+            if others:
+                found.others.append(others)
             # The parser cannot be used again while anything points into its document.
             event = None
         return found
@@ -173,6 +183,7 @@ class JsonCodec:
             ids=found.ids,
             segments=found.segments,
             models=found.models,
+            others=dict(zip(self._schema.others, zip(*found.others, strict=True), strict=False)),
         )
         return columns, good & ~unreadable
 
@@ -203,6 +214,7 @@ class _Found:
     times: list[str | int | None] = field(default_factory=list)
     models: list[str | None] = field(default_factory=list)
     segments: list[str | None] = field(default_factory=list)
+    others: list[list[str | None]] = field(default_factory=list)
     rejected: list[RejectedEvent] = field(default_factory=list)
 
 

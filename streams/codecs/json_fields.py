@@ -7,18 +7,19 @@ So the keys are listed first (or known from the last event), and only what is th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, NamedTuple, TypeAlias
 
 from simdjson import Object
 
 from streams.errors import CodecError
-from streams.events import EventFields
+from streams.events import EventSchema
 
 MOST_LAYOUTS = 256
 """How many different key sequences are remembered; a producer of random keys must not fill the memory."""
 
 FIELD_NAMES = ("instance", "prediction", "id", "time", "model", "segment")
-"""The fields in the order in which ``FieldReader.read`` returns them."""
+"""The fields in the order in which ``FieldReader.read`` returns them, before ``EventSchema.others``."""
 
 
 class UnusualEventError(Exception):
@@ -35,6 +36,15 @@ class Layout(NamedTuple):
     time: bytes | None
     model: bytes | None
     segment: bytes | None
+
+
+def routing_text(found: object) -> str | None:
+    """Return a text, number or truth value as the text to route by; None for anything else."""
+    if isinstance(found, str):
+        return found
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    return repr(found) if isinstance(found, (int, float)) else None
 
 
 def split_path(path: str) -> list[str]:
@@ -81,7 +91,8 @@ class _Level:
         at: list[Any] = [None] * len(FIELD_NAMES)
         for key, slots, _ in steps:
             for slot in slots:
-                at[slot] = key
+                if slot < len(at):
+                    at[slot] = key
         plain = len(steps) == len(keys) and not any(below for _, _, below in steps) and at[0] is not None
         planned = steps, Layout(len(keys), *at) if plain else None
         self.plans[keys] = planned
@@ -93,10 +104,8 @@ class FieldReader:
 
     Parameters
     ----------
-    fields
-        Paths of the fields.
-    prediction_required
-        Without it, predictions are not looked at.
+    schema
+        Paths of the fields; predictions are not looked at when none is required.
 
     Raises
     ------
@@ -104,15 +113,18 @@ class FieldReader:
         If a path is wrong.
     """
 
-    def __init__(self, fields: EventFields, *, prediction_required: bool) -> None:
+    def __init__(self, schema: EventSchema) -> None:
         self._root = _Level()
-        for slot, name in enumerate(FIELD_NAMES):
-            keys = split_path(getattr(fields, name))
+        self._width = len(FIELD_NAMES) + len(schema.others)
+        self._has_layouts = not schema.others
+        paths = [getattr(schema.fields, name) for name in FIELD_NAMES]
+        for slot, (name, path) in enumerate(zip_longest(FIELD_NAMES, [*paths, *schema.others])):
+            keys = split_path(path)
             level = self._root
             for key in keys[:-1]:
                 level = level.below.setdefault(key, _Level())
             slots = level.slots.setdefault(keys[-1], [])
-            if name != "prediction" or prediction_required:
+            if name != "prediction" or schema.prediction_required:
                 slots.append(slot)
 
     def read(self, event: Any) -> tuple[list[Any], Layout | None]:
@@ -121,17 +133,18 @@ class FieldReader:
         Returns
         -------
         found
-            In the order of ``FIELD_NAMES``; None where nothing stands.
+            In the order of ``FIELD_NAMES``, then of ``EventSchema.others``; None where nothing stands.
         layout
-            None if the event has other keys too, or nested ones.
+            None if the event has other keys too, or nested ones, or other fields are read.
 
         Raises
         ------
         UnusualEventError
             If the event is not an object, repeats a key, or has something else than an object on a path.
         """
-        found: list[Any] = [None] * len(FIELD_NAMES)
-        return found, self._read_level(self._root, event, found)
+        found: list[Any] = [None] * self._width
+        layout = self._read_level(self._root, event, found)
+        return found, layout if self._has_layouts else None
 
     def _read_level(self, level: _Level, item: Any, found: list[Any]) -> Layout | None:
         if type(item) is not Object:

@@ -20,6 +20,8 @@ class Codec(Protocol):
 
     Options of its own are keyword-only parameters of its constructor, ``def __init__(self, schema, *, url)``,
     which raises ``CodecError`` with one sentence for a value that is wrong. Their names are checked for it.
+    A codec that reads ``EventSchema.others`` has a class attribute ``reads_other_fields`` that is true;
+    monitors cannot route by fields in other formats.
     """
 
     def __init__(self, schema: EventSchema) -> None: ...

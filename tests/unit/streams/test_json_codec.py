@@ -293,6 +293,15 @@ def test_two_fields_may_share_a_path():
     assert (batch.models, batch.segments) == (["a"], ["a"])
 
 
+def test_other_fields_are_texts_numbers_or_truth_values_or_absent():
+    found = ["eu", 2, 1.5, True, None, ["eu"], {"eu": 1}]
+    values = [event(payload={"region": each}) for each in found] + [event(payload="eu"), event()]
+
+    batch = decode(*values, schema=EventSchema((3,), 2, others=("payload.region",)))
+
+    assert list(batch.others["payload.region"]) == ["eu", "2", "1.5", "true"] + [None] * 5
+
+
 def test_events_of_several_layouts_mix():
     kinds = [{"id": "a"}, {"time": 5}, {"id": "b", "tag": 1}, {"tag": 2}, {}, {"segment": "s", "model": "m"}]
 
@@ -354,13 +363,15 @@ def read_exactly(value: bytes | None, schema: EventSchema) -> tuple[Any, ...]:
     except BadEventError as bad:
         return bad.reason, bad.detail
     time_ms = TIMESTAMP_MS if read.time_ms is None else read.time_ms
-    return read.instance.astype(np.float32).tolist(), time_ms, read.id, read.model, read.segment
+    numbers = read.instance.astype(np.float32).tolist()
+    return numbers, time_ms, read.id, read.model, read.segment, *read.others
 
 
 def assert_agrees_with_the_reader(values: list[bytes | None], schema: EventSchema) -> None:
     """Decoding a batch gives what reading one event after the other gives."""
     batch = decode(*values, schema=schema)
     texts = [column or [None] * len(batch) for column in (batch.ids, batch.models, batch.segments)]
+    texts += [batch.others.get(path, []) for path in schema.others]
     instances = [instance.ravel().tolist() for instance in batch.instances]
     accepted = zip(instances, batch.times_ms.tolist(), *texts, strict=True)
     found: dict[int, tuple[Any, ...]] = {bad.row: (bad.reason, bad.detail) for bad in batch.rejected}
@@ -396,6 +407,12 @@ EVENTS = st.fixed_dictionaries(
 @given(st.lists(EVENTS, max_size=6))
 def test_whole_batches_agree_with_the_exact_reader(events):
     assert_agrees_with_the_reader([json.dumps(each).encode() for each in events], TABULAR)
+
+
+@given(st.lists(EVENTS, max_size=6))
+def test_other_fields_agree_with_the_exact_reader(events):
+    schema = EventSchema((3,), 2, others=("more", "id", "time.zone", "segment"))
+    assert_agrees_with_the_reader([json.dumps(each).encode() for each in events], schema)
 
 
 PIXEL = st.sampled_from([[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2], [1, 2, 3, 4], [], 1, [[1, 2, 3]]])
