@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitor.alerts.alert import Alert
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer, for_producer
+from monitor.metrics.endpoint import Endpoint
 from monitor.metrics.instruments import Instruments
 from monitor.pipeline import Pipeline
 from monitor.state_topic import StateTopic
@@ -50,4 +51,7 @@ def open_worker(config: Config) -> Worker:
         instruments=instruments,
     )
     pipeline = Pipeline(watches, connection, DeadLetters(producer), instruments=instruments)
-    return Worker(config, pipeline, producer, instruments)
+    endpoint = None
+    if config.worker.http is not None:
+        endpoint = Endpoint(config.worker.http, config, instruments, lambda: pipeline.monitors)
+    return Worker(config, pipeline, producer, instruments, endpoint)

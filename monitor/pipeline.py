@@ -116,6 +116,11 @@ class Pipeline:
         """Topics to read."""
         return list(self._watches)
 
+    @property
+    def monitors(self) -> list[str]:
+        """Names of the monitors."""
+        return [watch.config.name for watch in self._all()]
+
     def attach(self) -> None:
         """Take what is in Redis as the truth; drop all that was held in memory."""
         self._depends.clear()

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
@@ -44,6 +45,8 @@ class Worker:
         Sends alerts and dead letters.
     instruments
         Metrics, kept by the pipeline too.
+    endpoint
+        Entered while the worker runs: what serves the metrics.
     """
 
     def __init__(
@@ -52,12 +55,14 @@ class Worker:
         pipeline: Pipeline,
         producer: DeliveryConfirmedProducer,
         instruments: Instruments,
+        endpoint: AbstractContextManager[object] | None = None,
     ) -> None:
         self._config = config
         self._pipeline = pipeline
         self._producer = producer
         self._stopping = threading.Event()
         self._instruments = instruments
+        self._endpoint = nullcontext() if endpoint is None else endpoint
         self._patience = Patience(self._stopping, instruments.held_up)
         self._positions = instruments.positions
         self._marks: dict[Partition, Mark] = {}
@@ -89,6 +94,10 @@ class Worker:
         MonitorError, StreamError
             If something is wrong that waiting does not mend.
         """
+        with self._endpoint:
+            self._run()
+
+    def _run(self) -> None:
         try:
             self._patience.carry_out(self._pipeline.attach)
         except AbandonedError:

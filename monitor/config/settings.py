@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from monitor.config.connections import KafkaConfig, RedisConfig
 from monitor.config.faults import KeyPath
+from monitor.config.http import HttpConfig
 from monitor.config.section import Section, SectionError
 from monitor.config.types import (
     FieldPath,
@@ -59,6 +60,8 @@ class WorkerConfig(Section):
     """Log lines for people or for machines."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe log lines to write."""
+    http: HttpConfig | None = None
+    """Where metrics and health are served; nowhere when not given, with the defaults when it is `{}`."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -18,7 +18,7 @@ from monitor.alerts.policy import AlertKind
 from monitor.metrics.pulse import Pulse
 from monitor.metrics.score_histogram import ScoreHistogram
 from monitor.verdicts.verdict import JudgedWindow
-from streams.events import RejectedEvent
+from streams.events import RejectedEvent, RejectReason
 from streams.kafka.consumer import Partition
 from streams.state.redis_connection import RedisUnavailableError
 
@@ -83,6 +83,18 @@ class Instruments:
         )
         waiting = self._gauge("waiting", "1 while an outage of Redis or Kafka holds the worker up, else 0.")
         waiting.set_function(lambda: self.pulse.waiting_for is not None)
+
+    def expect(self, monitor: str, topic: str) -> None:
+        """Begin the counters of a monitor at 0, so that Prometheus sees their first step too."""
+        self._events.labels(topic)
+        self._missing.labels(topic)
+        for reason in RejectReason:
+            self._rejected.labels(topic, reason.value)
+        self._flagged.labels(monitor)
+        for verdict in ("clean", "drift"):
+            self._windows.labels(monitor, verdict)
+        for kind in AlertKind:
+            self._alerts.labels(monitor, kind.value)
 
     def took(self, stage: str, seconds: float) -> None:
         """Note how long a part of the work took, once."""
