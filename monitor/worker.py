@@ -16,7 +16,7 @@ from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
 from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
-from monitor.pipeline import Pipeline
+from monitor.pipeline import Pipeline, ScoredBatch
 from monitor.rejections import RejectionLimit
 from streams.errors import KafkaError
 from streams.kafka.commits import Mark, start_of
@@ -145,13 +145,19 @@ class Worker:
 
     def _process(self, records: RecordBatch) -> None:
         with self._instruments.batch.time():
-            scored = self._pipeline.score(records)
+            scored = self._score(records)
             self._patiently(lambda: self._pipeline.count(scored))
         for number, offset in scored.next_offsets.items():
             partition = Partition(records.topic, number)
             self._positions[partition] = offset
             self._instruments.read_until_ms[partition] = records.last_timestamp_ms(number)
         self._rejections.note(records.topic, scored.accepted, scored.rejected)
+
+    def _score(self, records: RecordBatch) -> ScoredBatch:
+        """Score a batch, which may have to wait for the schema of its events."""
+        scored: list[ScoredBatch] = []
+        self._patiently(lambda: scored.append(self._pipeline.score(records)))
+        return scored[0]
 
     def _recover(self) -> None:
         """Start over from what Redis still holds."""

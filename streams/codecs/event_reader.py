@@ -234,15 +234,23 @@ def _text(event: dict[str, Any], path: str) -> str | None:
         _refuse(
             RejectReason.WRONG_DTYPE, f"The field {path!r} is {in_words(found)}, expected text or an integer."
         )
-    if found is not None and not found.isascii():
-        try:
-            found.encode()
-        except UnicodeEncodeError:
-            _refuse(
-                RejectReason.UNDECODABLE,
-                f"The field {path!r} has half of a surrogate pair, expected whole characters.",
-            )
+    if found is not None and not _is_whole(found):
+        _refuse(
+            RejectReason.UNDECODABLE,
+            f"The field {path!r} has half of a surrogate pair, expected whole characters.",
+        )
     return found
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _routing_text(event: dict[str, Any], path: str) -> str | None:
@@ -252,7 +260,8 @@ def _routing_text(event: dict[str, Any], path: str) -> str | None:
         if not isinstance(found, dict) or (isinstance(found, ParsedObject) and key in found.repeated):
             return None
         found = found.get(key)
-    return routing_text(found)
+    # Half of a surrogate pair can be neither compared nor stored.
+    return None if isinstance(found, str) and not _is_whole(found) else routing_text(found)
 
 
 def _time_ms(event: dict[str, Any], path: str) -> int | None:
