@@ -106,7 +106,7 @@ class BatchConsumer:
             if error is None:
                 by_topic.setdefault(message.topic(), []).append(message)
             elif error.fatal() or error.code() in _REFUSALS:
-                raise KafkaError(_refused(error, message.topic()))
+                raise KafkaError(f"Kafka refuses this consumer: {error.str()}")
             else:
                 log.warning("Kafka reports for topic %r: %s.", message.topic(), error.str())
         return [RecordBatch(str(topic), records) for topic, records in by_topic.items()]
@@ -215,13 +215,7 @@ class BatchConsumer:
     def _note_error(self, error: ClientError) -> None:
         self._on_error()
         if error.fatal() or error.code() in _REFUSALS:
-            self._fatal = _refused(error, None)
-        elif error.code() in _LOGIN_REFUSALS:
-            log.error(
-                "Kafka refused the login: %s; check kafka.sasl.username and kafka.sasl.password, and start"
-                " again if they are new. Trying again.",
-                error.str(),
-            )
+            self._fatal = f"Kafka refuses this client: {error.str()}"
 
     @staticmethod
     def _note_commit(error: ClientError | None, _: list[TopicPartition]) -> None:
@@ -229,18 +223,12 @@ class BatchConsumer:
             log.warning("Kafka refused to commit offsets: %s. They are committed next time.", error.str())
 
 
-_REFUSALS = {
-    ClientError.TOPIC_AUTHORIZATION_FAILED: "READ on the topic",
-    ClientError.GROUP_AUTHORIZATION_FAILED: "READ on the group",
-}
-"""Errors that no waiting mends, and the right that would."""
-_LOGIN_REFUSALS = frozenset({ClientError._AUTHENTICATION, ClientError.SASL_AUTHENTICATION_FAILED})
-"""Errors that pass when a password that is being changed is the right one again."""
-
-
-def _refused(error: ClientError, topic: str | None) -> str:
-    if error.code() not in _REFUSALS:
-        return f"Kafka refuses this consumer: {error.str()}"
-    reading = "" if topic is None else f" to read topic {topic!r}"
-    right = _REFUSALS[error.code()]
-    return f"The Kafka user lacks a right{reading}: {error.str()}; grant {right} and start again."
+_REFUSALS = frozenset(
+    {
+        ClientError._AUTHENTICATION,
+        ClientError.TOPIC_AUTHORIZATION_FAILED,
+        ClientError.GROUP_AUTHORIZATION_FAILED,
+        ClientError.SASL_AUTHENTICATION_FAILED,
+    }
+)
+"""Errors that no waiting mends."""

@@ -1,1 +1,0 @@
-"""Format ``avro``: events written by clients of a schema registry."""

@@ -1,1 +1,0 @@
-"""Events that name the schema they were written with."""

@@ -1,1 +1,0 @@
-"""Schema registries: where producers leave the schemas of what they send."""
