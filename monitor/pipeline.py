@@ -186,6 +186,8 @@ class Pipeline:
                     watch.use_reference(appended.reference)
                     watch.judge(appended.closed, appended.alert_states)
         self._decide()
+        for watch in self._watches[batch.topic]:
+            self._learn_dependencies(watch, batch)
         for number, offset in batch.next_offsets.items():
             self._next[Partition(batch.topic, number)] = offset
 
@@ -231,9 +233,7 @@ class Pipeline:
         """Positions to commit: how far each partition is counted, and from where that could be rebuilt."""
         marks = {}
         for partition, offset in self._next.items():
-            lows = [
-                self._depends.get((watch.config.name, partition)) for watch in self._watches[partition.topic]
-            ]
+            lows = [self._depends[watch.config.name, partition] for watch in self._watches[partition.topic]]
             marks[partition] = Mark(offset, min((low for low in lows if low is not None), default=offset))
         return marks
 
@@ -241,6 +241,8 @@ class Pipeline:
         """Forget the positions of partitions that are no longer this worker's."""
         for partition in partitions:
             self._next.pop(partition, None)
+            for watch in self._watches[partition.topic]:
+                self._depends.pop((watch.config.name, partition), None)
 
     def _all(self) -> list[Watch]:
         return [watch for members in self._watches.values() for watch in members]
@@ -258,9 +260,19 @@ class Pipeline:
                 for watch in waiting:
                     watch.enter_decided(list(islice(decided, len(watch.undecided))))
 
+    def _learn_dependencies(self, watch: Watch, batch: ScoredBatch) -> None:
+        """Ask what windows hold of partitions whose records so far were all counted by a worker before."""
+        unknown = [number for number in batch.next_offsets if self._place(watch, number) not in self._depends]
+        if unknown:
+            self._note_dependencies(watch, watch.store.depends_on(unknown))
+
     def _note_dependencies(self, watch: Watch, lows: Mapping[int, int | None]) -> None:
         for number, low in lows.items():
-            self._depends[watch.config.name, Partition(watch.config.input.topic, number)] = low
+            self._depends[self._place(watch, number)] = low
+
+    @staticmethod
+    def _place(watch: Watch, number: int) -> tuple[str, Partition]:
+        return watch.config.name, Partition(watch.config.input.topic, number)
 
     def _settle_and_run(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run calls in one round trip with all settlements that are due, and return the calls' replies."""
@@ -272,7 +284,10 @@ class Pipeline:
         for (watch, found), reply in zip(due, replies, strict=False):
             settled = watch.store.settle_reply(found, reply)
             watch.ledger.settled(found, settled.refused)
-            self._note_dependencies(watch, settled.depends_on)
+            # A window may span partitions that are another worker's; what it counts there is not seen here.
+            own = self._depends.keys()
+            lows = settled.depends_on.items()
+            self._note_dependencies(watch, {n: low for n, low in lows if self._place(watch, n) in own})
         return replies[len(due) :]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
+from monitor.errors import MonitorError
 from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
 from monitor.pipeline import Pipeline
@@ -117,6 +118,8 @@ class Worker:
                 polled = self._consumer.poll(settings.batch_size, settings.batch_wait_ms / 1000)
             for records in polled:
                 self._process(records)
+            if self._consumer.out_of_reach:
+                self._find_place_again()
             self._producer.poll()
             self._patiently(self._pipeline.tick)
             if time.monotonic() >= self._commit_at:
@@ -159,11 +162,23 @@ class Worker:
         self._consumer.seek(self._positions)
         self._state_lost = False
 
+    def _find_place_again(self) -> None:
+        """Go on in partitions that no longer hold, or do not hold any more, what comes next."""
+        starts: dict[Partition, int] = {}
+
+        def locate() -> None:
+            for partition in self._consumer.out_of_reach:
+                position = self._positions[partition]
+                starts[partition] = self._start(partition, Mark(position, position))
+
+        self._patiently(locate)
+        self._positions.update(starts)
+        self._consumer.seek(starts)
+
     def _start(self, partition: Partition, mark: Mark | None, default: int | None = None) -> int:
         log_start, log_end = self._consumer.bounds(partition)
         if default is None:
-            latest = self._config.kafka.properties.get("auto.offset.reset") in ("latest", "end", "largest")
-            default = log_end if latest else log_start
+            default = log_end if mark is None and self._skips_the_past(partition) else log_start
         start = start_of(mark, self._pipeline.counted(partition), log_start, log_end, default)
         where = f"partition {partition.number} of topic {partition.topic!r}"
         if start.recreated:
@@ -174,15 +189,25 @@ class Worker:
             )
             self._pipeline.restart_counting(partition)
         if start.missing:
-            log.error(
-                "%d offsets of %s are no longer in the topic and cannot be counted: its retention is short.",
-                start.missing,
-                where,
-            )
             self._instruments.missed(partition.topic, start.missing)
+            lost = f"{start.missing} offsets of {where} are no longer in the topic and cannot be counted"
+            if self._config.worker.on_missing_offsets == "stop":
+                raise MonitorError(
+                    f"{lost}; worker.on_missing_offsets is 'stop'. Set it to 'continue' to go on from offset"
+                    f" {start.offset}, and give the topic a longer retention."
+                )
+            log.error("%s: its retention is short.", lost)
         if start.rebuilds:
             log.warning("Redis holds less than was committed of %s; rebuilding from %d.", where, start.offset)
         return start.offset
+
+    def _skips_the_past(self, partition: Partition) -> bool:
+        """Whether a partition that nothing was committed of begins at its end, as ``auto.offset.reset`` says.
+
+        Not so one that was added to a topic the group knows: events came in before any worker was told of it.
+        """
+        latest = self._config.kafka.properties.get("auto.offset.reset") in ("latest", "end", "largest")
+        return latest and not self._consumer.group_knows(partition.topic)
 
     def _patiently(self, action: Callable[[], None]) -> None:
         rebalances = self._rebalances
@@ -237,6 +262,11 @@ class Worker:
             self._state_lost = True
             self._patience.carry_out(locate)
         starts = {partition: self._positions[partition] for partition in partitions}
+        # What is rejected is known by no one else than the commit that is not made yet, so that a commit has
+        # to tell where reading began; and a partition without one is known to be new.
+        begun = {p: Mark(start, start) for p, start in starts.items() if p not in self._marks}
+        self._marks.update(begun)
+        self._commit(begun, wait=True)
         log.info("Reading %s.", _named(starts))
         return starts
 

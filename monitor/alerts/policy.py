@@ -127,7 +127,9 @@ def step(
     if state.state is DriftState.DRIFT:
         return _while_drifting(policy, state, drifted, now_ms)
     recent = (*state.recent, drifted)[-policy.raise_within :]
-    if sum(recent) >= policy.raise_after and now_ms >= state.quiet_until_ms:
+    # No silence begins later than now: one that does was begun before the clock was set back.
+    quiet = now_ms < state.quiet_until_ms <= now_ms + policy.cooldown_ms
+    if sum(recent) >= policy.raise_after and not quiet:
         return AlertState(DriftState.DRIFT, now_ms, (), now_ms), AlertKind.DETECTED
     entered = DriftState.PENDING if any(recent) else DriftState.NORMAL
     since_ms = state.since_ms if entered is state.state else now_ms
@@ -141,7 +143,8 @@ def _while_drifting(
     if len(recent) >= policy.resolve_after:
         quiet_until_ms = now_ms + policy.cooldown_ms
         return AlertState(DriftState.NORMAL, now_ms, (), 0, quiet_until_ms), AlertKind.RESOLVED
-    remind = policy.remind_after_ms is not None and now_ms - state.alerted_ms >= policy.remind_after_ms
+    # Either way: an alert that lies so far ahead was raised before the clock was set back.
+    remind = policy.remind_after_ms is not None and abs(now_ms - state.alerted_ms) >= policy.remind_after_ms
     if remind:
         return replace(state, recent=recent, alerted_ms=now_ms), AlertKind.ONGOING
     return replace(state, recent=recent), None

@@ -55,6 +55,8 @@ class WorkerConfig(Section):
     """Fraction of rejected events at which the worker stops with an error; no limit when not given."""
     max_rejected_over_events: Annotated[int, Field(ge=1)] = 1000
     """Number of latest events over which `max_rejected_fraction` is taken."""
+    on_missing_offsets: Literal["continue", "stop"] = "continue"
+    """When retention has deleted events that were not counted: log and count them, or stop with an error."""
     log_format: Literal["text", "json"] = "text"
     """Log lines for people or for machines."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -105,7 +107,7 @@ class InputConfig(Section):
     topic: TopicName
     """Topic of the inference events."""
     format: FormatName = "json"
-    """How events are encoded: `json`, `oip`, `tensor`, or one that another package installs."""
+    """How events are encoded: `json`, `tensor`, or a format that another package installs."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the format itself; `docs/formats.md` names those of each."""
     fields: FieldsConfig = FieldsConfig()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import NoReturn
 
 from streams.codecs.event_reader import EventReader, ParsedObject, ReadEvent, in_words
-from streams.codecs.rejection import checked_value, refuse
+from streams.codecs.rejection import BadEventError, checked_value
 from streams.events import EventSchema, RejectReason
 
 LONGEST_EXACT_INTEGER = 20
@@ -28,21 +29,19 @@ class JsonReader:
         BadEventError
             With the reason and one sentence for the dead letter, if the event is rejected.
         """
-        event, constants = load_json(checked_value(value, self._max_bytes))
+        event, constants = _load(checked_value(value, self._max_bytes))
         read = self._events.read(event)
         if constants:
-            refuse(RejectReason.UNDECODABLE, f"The value is not JSON, which has no number {constants[0]}.")
+            _refuse(RejectReason.UNDECODABLE, f"The value is not JSON, which has no number {constants[0]}.")
         return read
 
 
-def load_json(value: bytes) -> tuple[ParsedObject, list[str]]:
-    """Parse an event; also return the NaN and Infinity in it, which Python reads but JSON does not have.
+def _refuse(reason: RejectReason, detail: str) -> NoReturn:
+    raise BadEventError(reason, detail)
 
-    Raises
-    ------
-    BadEventError
-        If the value is not a JSON object.
-    """
+
+def _load(value: bytes) -> tuple[ParsedObject, list[str]]:
+    """Parse an event; also return the NaN and Infinity in it, which Python reads but JSON does not have."""
     constants: list[str] = []
 
     def constant(name: str) -> float:
@@ -57,14 +56,14 @@ def load_json(value: bytes) -> tuple[ParsedObject, list[str]]:
             parse_int=lambda digits: int(digits) if len(digits) <= LONGEST_EXACT_INTEGER else float(digits),
         )
     except UnicodeDecodeError as error:
-        refuse(RejectReason.UNDECODABLE, f"The value is not UTF-8: byte {error.start} cannot be read.")
+        _refuse(RejectReason.UNDECODABLE, f"The value is not UTF-8: byte {error.start} cannot be read.")
     except json.JSONDecodeError as error:
-        refuse(
+        _refuse(
             RejectReason.UNDECODABLE,
             f"The value is not JSON: {error.msg} at character {error.pos}, expected an object.",
         )
     except RecursionError:
-        refuse(RejectReason.UNDECODABLE, "The value is nested too deeply to be an event.")
+        _refuse(RejectReason.UNDECODABLE, "The value is nested too deeply to be an event.")
     if not isinstance(event, ParsedObject):
-        refuse(RejectReason.UNDECODABLE, f"The value is {in_words(event)}, expected a JSON object.")
+        _refuse(RejectReason.UNDECODABLE, f"The value is {in_words(event)}, expected a JSON object.")
     return event, constants

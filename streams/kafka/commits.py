@@ -93,7 +93,8 @@ def start_of(
     if known and max(known) > log_end:
         return Start(log_start, recreated=True)
     if mark is None:
-        wanted = min(known) if known else default
+        # What was rejected of the offsets counted may not have reached the dead letters.
+        wanted = min([*known, default])
         rebuilds = False
     else:
         positions = [mark.low if offset is None else min(offset, mark.offset) for offset in counted]

@@ -37,6 +37,8 @@ def read_latest(properties: Mapping[str, Any], topic: str) -> dict[bytes, bytes]
             "group.id": f"drift-monitor-state-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            # The end of a partition is told when a fetch finds nothing; there is nothing to wait for.
+            "fetch.wait.max.ms": 10,
         }
     )
     try:
@@ -54,7 +56,7 @@ def _read_to_end(consumer: Consumer, topic: str) -> dict[bytes, bytes]:
     latest: dict[bytes, bytes] = {}
     deadline = time.monotonic() + SILENCE_SECONDS
     while unread:
-        messages = consumer.consume(10_000, 0.2)
+        messages = consumer.consume(10_000, 0.05)
         if messages:
             deadline = time.monotonic() + SILENCE_SECONDS
         elif time.monotonic() > deadline:

@@ -28,6 +28,8 @@ OWNED_PROPERTIES: Mapping[str, Any] = {
     "enable.auto.offset.store": False,
     "partition.assignment.strategy": "cooperative-sticky",
     "enable.partition.eof": False,
+    # Where reading begins is always said; a place that the topic no longer holds must not be passed over.
+    "auto.offset.reset": "error",
 }
 """Properties that the promise of counting each event once depends on; they are not the user's to set."""
 
@@ -70,6 +72,7 @@ class BatchConsumer:
         self._on_lost = on_lost
         self._on_error = on_error
         self._fatal: str | None = None
+        self.out_of_reach: set[Partition] = set()
         self._any_partition = TopicPartition(topics[0], 0)
         self._consumer = Consumer(
             {
@@ -105,6 +108,8 @@ class BatchConsumer:
             error = message.error()  # type: ignore[attr-defined]
             if error is None:
                 by_topic.setdefault(message.topic(), []).append(message)
+            elif error.code() == ClientError._AUTO_OFFSET_RESET:
+                self.out_of_reach.add(Partition(str(message.topic()), int(message.partition() or 0)))
             elif error.fatal() or error.code() in _REFUSALS:
                 raise KafkaError(f"Kafka refuses this consumer: {error.str()}")
             else:
@@ -132,6 +137,7 @@ class BatchConsumer:
 
     def seek(self, starts: Mapping[Partition, int]) -> None:
         """Read assigned partitions again from the offsets given."""
+        self.out_of_reach.difference_update(starts)
         # Unlike librdkafka's own seek, this also works for a partition whose fetching has not begun yet.
         self._consumer.incremental_unassign([TopicPartition(*partition) for partition in starts])
         self._consumer.incremental_assign(
@@ -183,6 +189,23 @@ class BatchConsumer:
             ) from error
         return {Partition(tp.topic, tp.partition): Mark.read(tp.offset, tp.metadata) for tp in found}
 
+    def group_knows(self, topic: str) -> bool:
+        """Tell whether the group has committed an offset of any partition of a topic.
+
+        Raises
+        ------
+        KafkaUnavailableError
+            If the broker does not answer.
+        """
+        try:
+            found = self._consumer.list_topics(topic, METADATA_TIMEOUT_SECONDS).topics[topic]
+        except KafkaException as error:
+            raise KafkaUnavailableError(
+                f"Kafka does not tell the partitions of topic {topic!r}: {error.args[0].str()}"
+            ) from error
+        partitions = [Partition(topic, number) for number in found.partitions]
+        return any(mark is not None for mark in self.committed(partitions).values())
+
     def group_answers(self) -> bool:
         """Tell whether the group's coordinator answers; without it nothing can be committed or left."""
         try:
@@ -207,10 +230,12 @@ class BatchConsumer:
     def _revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         self._on_revoked([Partition(p.topic, p.partition) for p in revoked])
         consumer.incremental_unassign(revoked)
+        self.out_of_reach.difference_update(Partition(p.topic, p.partition) for p in revoked)
 
     def _lose(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
         self._on_lost([Partition(p.topic, p.partition) for p in lost])
         consumer.incremental_unassign(lost)
+        self.out_of_reach.difference_update(Partition(p.topic, p.partition) for p in lost)
 
     def _note_error(self, error: ClientError) -> None:
         self._on_error()

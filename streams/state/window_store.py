@@ -238,6 +238,24 @@ class WindowStore:
             raise StateLostError(f"Redis has lost the state of monitor {self.keys.monitor!r}.")
         return None if stored[1] is None else int(stored[1])
 
+    def depends_on(self, partitions: Sequence[int]) -> dict[int, int | None]:
+        """Read, for each partition, the first offset that an unsettled window holds; None for no window.
+
+        Raises
+        ------
+        StateLostError
+            If Redis no longer holds the data set that this store is attached to.
+        """
+        with self._redis.client() as client:
+            pipe = client.pipeline(transaction=True)
+            pipe.hget(self.keys.progress, "epoch")
+            for partition in partitions:
+                pipe.zrange(self.keys.depends(partition), 0, 0, withscores=True)
+            epoch, *lowest = pipe.execute()
+        if epoch != self._epoch:
+            raise StateLostError(f"Redis has lost the state of monitor {self.keys.monitor!r}.")
+        return {p: int(found[0][1]) if found else None for p, found in zip(partitions, lowest, strict=True)}
+
     def forget_progress(self, partition: int) -> None:
         """Count a partition from scratch, because its topic was created anew."""
         with self._redis.client() as client:

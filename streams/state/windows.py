@@ -312,7 +312,8 @@ def close_aged(window: OpenWindow, policy: WindowPolicy, now_ms: int) -> Filling
     """Close a partial window that is old enough and holds enough; None when it is not yet due."""
     if policy.max_age_ms is None or not window.opened_ms or window.count < policy.min_size:
         return None
-    if now_ms - window.opened_ms < policy.max_age_ms:
+    # A window that was opened long after now was opened before the clock was set back.
+    if abs(now_ms - window.opened_ms) < policy.max_age_ms:
         return None
     closed = Pane.merged(window.panes, policy.examples)
     closing = Closing(window.sequence, slice(0, 0), closed, 0, _frontier(closed, ()))

@@ -287,7 +287,15 @@ class TestClaim:
     def test_lease_protects_a_window_from_others(self, new_store):
         append(new_store(lease_ms=60_000), rows(0, 9))
 
-        assert new_store().claim() == []
+        assert new_store(lease_ms=60_000).claim() == []
+
+    def test_lease_from_before_the_clock_of_redis_was_set_back_does_not_last(self, new_store, redis_client):
+        store = new_store(lease_ms=60_000)
+        append(store, rows(0, 9))
+        hour_ms = 3_600_000
+        redis_client.zincrby(store.keys.leases, hour_ms, "1 all")
+
+        assert [window.sequence for window in new_store(lease_ms=60_000).claim()] == [1]
 
 
 class TestAge:

@@ -12,9 +12,15 @@ end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local lease, most = tonumber(ARGV[2]), tonumber(ARGV[3])
+local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, most)
+-- A lease that ends later than one begun now was begun before the server's clock was set back.
+for _, window in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. (now + lease), '+inf', 'LIMIT', 0, most)) do
+  due[#due + 1] = window
+end
 local taken = {'ok'}
-for _, window in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, tonumber(ARGV[3]))) do
-  redis.call('ZADD', KEYS[3], now + tonumber(ARGV[2]), window)
+for _, window in ipairs(due) do
+  redis.call('ZADD', KEYS[3], now + lease, window)
   taken[#taken + 1] = window
   taken[#taken + 1] = redis.call('HGET', KEYS[2], window) or ''
 end

@@ -34,6 +34,17 @@ def test_alerts(policy: AlertPolicy, verdicts: str, expected: dict[int, AlertKin
     assert alerts(policy, verdicts) == expected
 
 
+def test_clock_that_is_set_back_neither_silences_alerts_nor_holds_reminders_back():
+    hour_ms = 3_600_000
+    policy = AlertPolicy(1, 1, 1, remind_after_ms=3000, cooldown_ms=3000)
+    raised, _ = step(policy, AlertState(), True, 2 * hour_ms)
+    assert step(policy, raised, True, hour_ms)[1] is ON
+    resolved, _ = step(policy, raised, False, 2 * hour_ms)
+
+    assert step(policy, resolved, True, 2 * hour_ms + 2000)[1] is None
+    assert step(policy, resolved, True, hour_ms)[1] is D
+
+
 def test_states_on_the_way():
     policy = AlertPolicy(2, 2, 1)
     pending, _ = step(policy, AlertState(), True, 1000)

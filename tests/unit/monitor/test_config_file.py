@@ -203,7 +203,7 @@ def test_the_documented_example_loads(load: Callable[..., Config], tmp_path: Pat
         (
             "format: json",
             "format: jsn",
-            "6: monitors[0].input.format must be an installed event format, ",
+            "6: monitors[0].input.format must be an installed event format, 'json' or 'tensor'; did you mean",
         ),
         (
             "format: json",

@@ -99,6 +99,13 @@ class TestAge:
 
         assert close_aged(window, self.policy, now_ms=10**9) is None
 
+    def test_clock_that_is_set_back_does_not_keep_a_window_open(self):
+        hour_ms = 3_600_000
+        window = fill(OpenWindow(), rows(0, 4), self.policy, now_ms=2 * hour_ms).window
+
+        assert close_aged(window, self.policy, now_ms=2 * hour_ms - 999) is None
+        assert close_aged(window, self.policy, now_ms=hour_ms) is not None
+
     def test_scores_shared_with_the_window_before_do_not_age(self):
         window = fill(OpenWindow(), rows(0, 10), self.policy, now_ms=500).window
 
