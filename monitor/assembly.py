@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from monitor.alerts.alert import Alert
+from monitor.codec_services import codec_services
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer, for_producer
+from monitor.metrics.endpoint import Endpoint
 from monitor.metrics.instruments import Instruments
 from monitor.pipeline import Pipeline
 from monitor.state_topic import StateTopic
@@ -49,5 +51,14 @@ def open_worker(config: Config) -> Worker:
         lease_ms=int(config.worker.lease_seconds * 1000),
         instruments=instruments,
     )
-    pipeline = Pipeline(watches, connection, DeadLetters(producer), instruments=instruments)
-    return Worker(config, pipeline, producer, instruments)
+    pipeline = Pipeline(
+        watches,
+        connection,
+        DeadLetters(producer),
+        instruments=instruments,
+        codec_services=codec_services(config),
+    )
+    endpoint = None
+    if config.worker.http is not None:
+        endpoint = Endpoint(config.worker.http, config, instruments, lambda: pipeline.monitors)
+    return Worker(config, pipeline, producer, instruments, endpoint)

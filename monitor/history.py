@@ -91,12 +91,15 @@ class SegmentGlance:
         Its latest verdicts, oldest first.
     open_count
         Scores in its open window.
+    opened_ms
+        When the open window took its first score of its own, milliseconds since 1970; 0 before that.
     """
 
     segment: str
     alert: AlertState | None
     recent: Sequence[Verdict]
     open_count: int
+    opened_ms: int
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ class GlanceReader:
             alert=None if alert is None else Standing.decode(alert).alert,
             recent=self._known[name][1] if alert is not None else [],
             open_count=0 if window is None else _count(window),
+            opened_ms=0 if window is None else _opened_ms(window),
         )
 
 
@@ -189,3 +193,8 @@ def _oldest_first(stored: Sequence[bytes]) -> list[Verdict]:
 def _count(open_window: bytes) -> int:
     # An encoded open window begins with its token, "<sequence>:<count>"; its panes are not needed here.
     return int(open_window.partition(b" ")[0].partition(b":")[2])
+
+
+def _opened_ms(open_window: bytes) -> int:
+    # Behind the token: "[<scores kept>,<opened_ms>,<panes>]".
+    return int(open_window.split(b",", 2)[1])

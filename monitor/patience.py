@@ -1,4 +1,4 @@
-"""Waiting for Redis and Kafka while they are away."""
+"""Waiting for Redis, Kafka and the schema registry while they are away."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from streams.errors import KafkaUnavailableError
+from streams.errors import KafkaUnavailableError, SchemaRegistryUnavailableError
 from streams.state.redis_connection import RedisUnavailableError
 
 log = logging.getLogger(__name__)
@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 5.0
 """Bounds of the exponential back-off."""
+
+_OUTAGES = (RedisUnavailableError, KafkaUnavailableError, SchemaRegistryUnavailableError)
 
 
 class AbandonedError(Exception):
@@ -40,7 +42,7 @@ class Patience:
         self._on_outage = on_outage
 
     def carry_out(self, action: Callable[[], None], while_waiting: Callable[[], None] | None = None) -> bool:
-        """Carry out an action that Redis or Kafka may hold up, again and again until it succeeds.
+        """Carry out an action that an outage may hold up, again and again until it succeeds.
 
         Parameters
         ----------
@@ -64,7 +66,7 @@ class Patience:
             while True:
                 try:
                     action()
-                except (RedisUnavailableError, KafkaUnavailableError) as error:
+                except _OUTAGES as error:
                     self._on_outage(error)
                     if delay == FIRST_RETRY_SECONDS:
                         log.warning("%s; waiting for it.", error)

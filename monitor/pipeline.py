@@ -76,6 +76,8 @@ class Pipeline:
         How often windows are looked for that another worker left without a verdict.
     instruments
         Metrics of the worker.
+    codec_services
+        What codecs may ask for beside their options, by name.
 
     Attributes
     ----------
@@ -92,13 +94,15 @@ class Pipeline:
         *,
         claim_every_seconds: float = 5.0,
         instruments: Instruments | None = None,
+        codec_services: Mapping[str, Any] | None = None,
     ) -> None:
         self._instruments = instruments or Instruments()
         self.stages = Stages(self._instruments.took)
         self._watches: dict[str, list[Watch]] = {}
         for watch in watches:
             self._watches.setdefault(watch.config.input.topic, []).append(watch)
-        self._readers = {topic: TopicReader(members) for topic, members in self._watches.items()}
+        services = codec_services or {}
+        self._readers = {topic: TopicReader(members, services) for topic, members in self._watches.items()}
         self._discoveries = {
             (prefix, q): DiscoveryControl(q, connection, prefix)
             for prefix, q in {(watch.store.keys.prefix, watch.config.test.fdr) for watch in watches}
@@ -115,6 +119,11 @@ class Pipeline:
     def topics(self) -> list[str]:
         """Topics to read."""
         return list(self._watches)
+
+    @property
+    def monitors(self) -> list[str]:
+        """Names of the monitors."""
+        return [watch.config.name for watch in self._all()]
 
     def attach(self) -> None:
         """Take what is in Redis as the truth; drop all that was held in memory."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,8 @@ class TopicReader:
     ----------
     members
         Monitors of the topic.
+    codec_services
+        What codecs may ask for beside their options, by name.
 
     Raises
     ------
@@ -66,9 +68,9 @@ class TopicReader:
         If a monitor chooses events by a field and its format has none.
     """
 
-    def __init__(self, members: Sequence[Watch]) -> None:
+    def __init__(self, members: Sequence[Watch], codec_services: Mapping[str, Any]) -> None:
         self._order = {watch: number for number, watch in enumerate(members)}
-        self._groups = [_Group(alike) for alike in _reading_alike(members)]
+        self._groups = [_Group(alike, codec_services) for alike in _reading_alike(members)]
         self._places = sorted({place for watch in members for place, _ in watch.route.conditions}, key=str)
         self._dead_letters_of_unmatched = {
             watch.config.dead_letters.topic for watch in members if watch.config.input.unmatched == "reject"
@@ -124,10 +126,10 @@ class TopicReader:
 class _Group:
     """Monitors that expect the same events."""
 
-    def __init__(self, members: Sequence[Watch]) -> None:
+    def __init__(self, members: Sequence[Watch], codec_services: Mapping[str, Any]) -> None:
         self.members = members
         self.dead_letters = {watch.config.dead_letters.topic for watch in members}
-        self._codec = _codec(members)
+        self._codec = _codec(members, codec_services)
         self._record_conditions = {watch.route.record_conditions for watch in members}
 
     def decode(self, records: RecordBatch, columns: RecordColumns) -> _Decoded:
@@ -220,7 +222,7 @@ def _reading_alike(members: Sequence[Watch]) -> list[list[Watch]]:
     return [alike for _, alike in groups]
 
 
-def _codec(members: Sequence[Watch]) -> Codec:
+def _codec(members: Sequence[Watch], services: Mapping[str, Any]) -> Codec:
     first = members[0]
     format_name, options = first.config.input.encoding
     others = sorted({path for watch in members for path in watch.route.fields})
@@ -230,7 +232,7 @@ def _codec(members: Sequence[Watch]) -> Codec:
             f"Monitor {watch.config.name!r} routes by field {min(watch.route.fields)!r}, but events in format"
             f" {format_name!r} have no fields to look at; route by key or header."
         )
-    return open_codec(format_name, replace(first.schema, others=tuple(others)), options)
+    return open_codec(format_name, replace(first.schema, others=tuple(others)), options, services)
 
 
 def _any_of(masks: Iterable[Mask | None]) -> Mask | None:

@@ -88,6 +88,7 @@ class Watch:
         self._send_alert = send_alert
         self._state = state
         self._instruments = instruments or Instruments()
+        self._instruments.expect(config.name, config.input.topic)
         keys = MonitorKeys(prefix, config.name)
         self.references = ReferenceStore(connection, keys)
         self.store = WindowStore(connection, keys, window_policy(config), lease_ms=lease_ms)

@@ -10,13 +10,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
 from monitor.errors import MonitorError
 from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
-from monitor.pipeline import Pipeline
+from monitor.pipeline import Pipeline, ScoredBatch
 from monitor.rejections import RejectionLimit
 from streams.errors import KafkaError
 from streams.kafka.commits import Mark, start_of
@@ -45,6 +46,8 @@ class Worker:
         Sends alerts and dead letters.
     instruments
         Metrics, kept by the pipeline too.
+    endpoint
+        Entered while the worker runs: what serves the metrics.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class Worker:
         pipeline: Pipeline,
         producer: DeliveryConfirmedProducer,
         instruments: Instruments,
+        endpoint: AbstractContextManager[object] | None = None,
     ) -> None:
         self._config = config
         self._pipeline = pipeline
         self._producer = producer
         self._stopping = threading.Event()
         self._instruments = instruments
+        self._endpoint = nullcontext() if endpoint is None else endpoint
         self._patience = Patience(self._stopping, instruments.held_up)
         self._positions = instruments.positions
         self._marks: dict[Partition, Mark] = {}
@@ -90,6 +95,10 @@ class Worker:
         MonitorError, StreamError
             If something is wrong that waiting does not mend.
         """
+        with self._endpoint:
+            self._run()
+
+    def _run(self) -> None:
         try:
             self._patience.carry_out(self._pipeline.attach)
         except AbandonedError:
@@ -139,13 +148,19 @@ class Worker:
 
     def _process(self, records: RecordBatch) -> None:
         with self._instruments.batch.time():
-            scored = self._pipeline.score(records)
+            scored = self._score(records)
             self._patiently(lambda: self._pipeline.count(scored))
         for number, offset in scored.next_offsets.items():
             partition = Partition(records.topic, number)
             self._positions[partition] = offset
             self._instruments.read_until_ms[partition] = records.last_timestamp_ms(number)
         self._rejections.note(records.topic, scored.accepted, scored.rejected)
+
+    def _score(self, records: RecordBatch) -> ScoredBatch:
+        """Score a batch, which may have to wait for the schema of its events."""
+        scored: list[ScoredBatch] = []
+        self._patiently(lambda: scored.append(self._pipeline.score(records)))
+        return scored[0]
 
     def _recover(self) -> None:
         """Start over from what Redis still holds."""

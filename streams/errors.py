@@ -23,5 +23,13 @@ class RedisError(StreamError):
     """Redis refused something or could not be reached."""
 
 
+class SchemaRegistryError(StreamError):
+    """The schema registry refused something, or what answers at its address is none."""
+
+
+class SchemaRegistryUnavailableError(SchemaRegistryError):
+    """The schema registry cannot answer right now; the same call may succeed later."""
+
+
 class StateError(StreamError):
     """The state found in Redis cannot be what this software wrote."""

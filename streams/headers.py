@@ -17,6 +17,9 @@ EVENT_MODEL = "model"
 EVENT_SEGMENT = "segment"
 """What a ``json`` event keeps in fields of these names."""
 
+VALUE_SCHEMA_ID = "__value_schema_id"
+"""Number or GUID of the schema of the value, where clients of a schema registry put it into a header."""
+
 REJECT_REASON = "drift-monitor-reason"
 """Why an event was rejected: a value of ``RejectReason``."""
 

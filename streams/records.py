@@ -67,6 +67,12 @@ class RecordBatch:
         """Return the records at these rows, in their order."""
         return RecordBatch(self.topic, [self.messages[row] for row in rows.tolist()])
 
+    def with_values(self, values: list[bytes | None]) -> RecordBatch:
+        """Return the same records with other values, length n: what is left without an envelope, say."""
+        batch = RecordBatch(self.topic, self.messages)
+        vars(batch)["values"] = values
+        return batch
+
     @cached_property
     def values(self) -> list[bytes | None]:
         """Values, length n."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,14 @@ from confluent_kafka import KafkaError as ClientError
 from confluent_kafka.admin import AclOperation, AdminClient, NewTopic
 
 from monitor.checks.findings import Finding, failed, ok, warning
+from monitor.checks.kafka_faults import Faults
 from monitor.config import Config, MonitorConfig
-from monitor.config.kafka_properties import for_consumer, for_producer
+from monitor.config.kafka_properties import check_kafka_properties, for_consumer, for_producer
+from monitor.errors import ConfigError
 
 ANSWER_SECONDS = 5.0
 """How long a broker has to answer one question."""
-ATTEMPT_SECONDS = 1.0
+FIRST_ATTEMPT_SECONDS, ATTEMPT_SECONDS = 0.3, 1.0
 """After each of these it is looked whether waiting is any use: a refused login will not mend."""
 
 _SILENT = logging.Logger("kafka-checks", logging.CRITICAL + 1)
@@ -99,6 +100,11 @@ def check_kafka(
     create_topics
         Whether to create topics that are missing, with the broker's default number of partitions.
     """
+    try:
+        check_kafka_properties(properties)
+    except ConfigError as error:
+        yield from (failed("Kafka", line) for line in str(error).splitlines())
+        return
     cluster = _Cluster(properties)
     try:
         fault = cluster.connect(uses[0].topic)
@@ -128,13 +134,14 @@ class _Cluster:
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         self.where = properties.get("bootstrap.servers") or properties.get("metadata.broker.list")
-        self._errors: dict[str, ClientError] = {}
+        self._user = properties.get("sasl.username") or "NAME"
+        self._faults = Faults(properties)
         # A consumer's questions about a topic do not bring it into being, as a producer's may.
         self._consumer = Consumer(
             {
                 **for_consumer(properties),
                 "group.id": properties.get("group.id", "drift-monitor"),
-                "error_cb": lambda error: self._errors.setdefault(error.name(), error),
+                "error_cb": self._faults.note,
                 "logger": _SILENT,
             }
         )
@@ -146,17 +153,18 @@ class _Cluster:
     def connect(self, topic: str) -> str | None:
         """Ask for metadata; return what is wrong when there is no answer."""
         deadline = time.monotonic() + ANSWER_SECONDS
+        patience = FIRST_ATTEMPT_SECONDS
         while True:
             try:
-                self._consumer.list_topics(topic, timeout=ATTEMPT_SECONDS)
+                self._consumer.list_topics(topic, timeout=patience)
             except KafkaException:
+                patience = ATTEMPT_SECONDS
                 # Serves the callback that collects the reasons.
                 self._consumer.poll(0.2)
             else:
                 return None
-            hopeless = self._errors.keys() & {"_AUTHENTICATION", "_SSL", "_RESOLVE"}
-            if hopeless or time.monotonic() > deadline:
-                return self._fault()
+            if self._faults.hopeless or time.monotonic() > deadline:
+                return self._faults.sentence(ANSWER_SECONDS)
 
     def check_topic(self, use: TopicUse, *, create: bool, permissions: bool) -> Finding:
         """Look whether a topic is there and, if the cluster tells permissions, whether it may be used."""
@@ -173,7 +181,7 @@ class _Cluster:
                 f"does not exist ({use.where}); create it, or run 'drift-monitor check --create-topics'.",
             )
         if code == ClientError.TOPIC_AUTHORIZATION_FAILED:
-            return failed(use.subject, f"{_NO_RIGHT} describe it ({use.where}), if it exists at all.")
+            return failed(use.subject, f"if it exists, {self._lacks(use)}")
         if metadata.error is not None:
             return failed(use.subject, f"cannot be used ({use.where}): {metadata.error.str()}.")
         n_partitions = len(metadata.partitions)
@@ -196,14 +204,14 @@ class _Cluster:
                 if reason.code() == ClientError._UNSUPPORTED_FEATURE:
                     return None
                 if reason.code() == ClientError.GROUP_AUTHORIZATION_FAILED:
-                    return failed(subject, f"{_NO_RIGHT} join it (kafka.group.id); grant READ on the group.")
+                    return failed(subject, self._lacks_group(group))
                 # The first group of a new cluster finds its coordinator still loading.
                 if reason.code() not in _PASSING or time.monotonic() > deadline:
                     return warning(subject, f"could not be checked: {reason.str()}.")
                 self._consumer.poll(0.2)
                 continue
             if operations is not None and AclOperation.READ not in operations:
-                return failed(subject, f"{_NO_RIGHT} join it (kafka.group.id); grant READ on the group.")
+                return failed(subject, self._lacks_group(group))
             return ok(subject, "may be joined")
 
     def _check_permission(self, use: TopicUse, found: str) -> Finding:
@@ -214,12 +222,23 @@ class _Cluster:
             operations = asked[use.topic].result().authorized_operations
         except KafkaException as error:
             return warning(use.subject, f"{found}; permissions could not be checked: {error.args[0].str()}.")
-        verb = _VERBS[use.operation]
         if operations is not None and use.operation not in operations:
-            return failed(
-                use.subject, f"{_NO_RIGHT} {verb} it ({use.where}); grant {use.operation.name} on the topic."
-            )
-        return ok(use.subject, f"{found}, permission to {verb} it")
+            return failed(use.subject, self._lacks(use))
+        return ok(use.subject, f"{found}, permission to {_VERBS[use.operation]} it")
+
+    def _lacks(self, use: TopicUse) -> str:
+        return (
+            f"this user lacks the right to {_VERBS[use.operation]} it ({use.where}); give it with:"
+            f" {self._grant(use.operation, '--topic', use.topic)}"
+        )
+
+    def _lacks_group(self, group: str) -> str:
+        grant = self._grant(AclOperation.READ, "--group", group)
+        return f"this user lacks the right to join it (kafka.group.id); give it with: {grant}"
+
+    def _grant(self, operation: AclOperation, kind: str, name: str) -> str:
+        verb = operation.name.capitalize()
+        return f"kafka-acls.sh --add --allow-principal User:{self._user} --operation {verb} {kind} {name}"
 
     def _create(self, use: TopicUse) -> Finding:
         created = self._admin.create_topics(
@@ -232,34 +251,7 @@ class _Cluster:
             return failed(use.subject, f"could not be created ({use.where}): {error.args[0].str()}.")
         return ok(use.subject, "created")
 
-    def _fault(self) -> str:
-        """Say why there is no answer, in the words of the most telling error."""
-        where = f"Kafka at {self.where}"
-        errors = self._errors
-        texts = {name: _plain(error.str()) for name, error in errors.items()}
-        if "_AUTHENTICATION" in errors:
-            return (
-                f"{where} refused the login: {texts['_AUTHENTICATION']}; check kafka.sasl.username,"
-                " kafka.sasl.password, kafka.sasl.mechanism and kafka.security.protocol."
-            )
-        tls = next((text for text in texts.values() if "SSL" in text), None)
-        if tls is not None:
-            return (
-                f"The TLS connection to {where} failed: {tls}; check kafka.security.protocol and the"
-                " kafka.ssl.* properties."
-            )
-        reached = texts.get("_RESOLVE") or texts.get("_TRANSPORT") or texts.get("_TIMED_OUT")
-        if reached is not None:
-            return f"{where} cannot be reached: {reached}; check kafka.bootstrap.servers."
-        if "_ALL_BROKERS_DOWN" in errors:
-            return (
-                f"{where} closes the connection without an answer; it may expect TLS or a login, which"
-                " kafka.security.protocol would say."
-            )
-        return f"{where} did not answer within {ANSWER_SECONDS:g} s; check kafka.bootstrap.servers."
 
-
-_NO_RIGHT = "this user lacks the permission to"
 _PASSING = frozenset(
     {
         ClientError.COORDINATOR_LOAD_IN_PROGRESS,
@@ -267,10 +259,3 @@ _PASSING = frozenset(
         ClientError.NOT_COORDINATOR,
     }
 )
-
-
-def _plain(reason: str) -> str:
-    """Take the address and the timing, which librdkafka adds, off a reason."""
-    reason = re.sub(r"^\S+/(bootstrap|\d+): ", "", reason)
-    reason = re.sub(r"error:[0-9A-F]+:", "", reason)
-    return re.sub(r" \(after \d+ms in state \w+\)$", "", reason).strip().rstrip(".:")

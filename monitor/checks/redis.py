@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
-from uuid import uuid4
 
 from monitor.checks.findings import Finding, failed, ok, warning
+from monitor.checks.redis_rights import WORKER, missing_rights
 from monitor.config import Config
 from streams.errors import RedisError
 from streams.state.redis_connection import RedisConnection, RedisUnavailableError
-from streams.state.redis_keys import MonitorKeys
 
 ANSWER_SECONDS = 5.0
 """How long Redis has to answer one question."""
@@ -23,16 +22,20 @@ def connect(config: Config) -> RedisConnection:
     return RedisConnection(**options)
 
 
-def check_redis(config: Config, connection: RedisConnection) -> Iterator[Finding]:
-    """Write, read and delete a key the way the worker does, and look at what happens when memory is full."""
-    probe = MonitorKeys(config.redis.prefix, f"check-{uuid4().hex}").progress
+def check_redis(
+    config: Config, connection: RedisConnection, commands: Sequence[str] = WORKER
+) -> Iterator[Finding]:
+    """Try the commands that are needed on keys of their own, and look at what happens when memory is full."""
+    if absent := list(_files_not_there(config)):
+        yield from absent
+        return
     try:
-        with connection.client() as client:
-            client.set(probe, "1", px=60_000)
-            client.eval("return redis.call('GET', KEYS[1])", 1, probe)
-            client.delete(probe)
+        missing = missing_rights(connection, config.redis.prefix, commands)
     except RedisError as error:
-        yield failed("Redis", _sentence(error))
+        yield failed("Redis", _sentence(config, error))
+        return
+    if missing:
+        yield failed("Redis", connection.lacking(missing))
         return
     try:
         with connection.client() as client:
@@ -52,10 +55,21 @@ def check_redis(config: Config, connection: RedisConnection) -> Iterator[Finding
         yield ok("Redis", f"version {info['redis_version']}, can be written to")
 
 
-def _sentence(error: RedisError) -> str:
+def _sentence(config: Config, error: RedisError) -> str:
     reason = str(error).rstrip(".")
     if "DB index is out of range" in reason:
         return f"{reason}; redis.url ends in the number of a database that it does not have."
-    if isinstance(error, RedisUnavailableError):
-        return f"{reason}; check redis.url."
-    return f"{reason}."
+    if not isinstance(error, RedisUnavailableError) or "check redis." in reason:
+        return f"{reason}."
+    if config.redis.url.scheme == "redis" and ("reset by peer" in reason or "closed by server" in reason):
+        return f"{reason}; it may expect TLS, for which redis.url begins with rediss://."
+    if config.redis.url.scheme == "rediss" and "Timeout" in reason:
+        return f"{reason}; it may not speak TLS, without which redis.url begins with redis://."
+    return f"{reason}; check redis.url."
+
+
+def _files_not_there(config: Config) -> Iterator[Finding]:
+    for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        path = getattr(config.redis, name)
+        if path is not None and not path.is_file():
+            yield failed("Redis", f"redis.{name} names {path}, which is not a file.")

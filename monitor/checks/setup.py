@@ -15,6 +15,8 @@ from monitor.alerts.alert import Alert
 from monitor.checks.findings import Finding, Severity, failed, ok, warning
 from monitor.checks.kafka import check_kafka, topic_uses
 from monitor.checks.redis import check_redis, connect
+from monitor.checks.schema_registry import check_schema_registry
+from monitor.codec_services import codec_services
 from monitor.config import Config, MonitorConfig
 from monitor.errors import MonitorError
 from monitor.pipeline import Pipeline
@@ -33,7 +35,7 @@ SLOW_SECONDS = 5.0
 
 
 def check_all(config: Config, *, create_topics: bool = False) -> Iterator[Finding]:
-    """Check bundles, Kafka, topics, Redis and references, and yield a finding for each as it comes.
+    """Check bundles, Kafka, topics, schema registry, Redis and references; yield findings as they come.
 
     Nothing is consumed and nothing is written, other than topics that are asked for and a passing Redis key.
 
@@ -51,6 +53,8 @@ def check_all(config: Config, *, create_topics: bool = False) -> Iterator[Findin
         yield from check_kafka(
             config.kafka.properties, topic_uses(config), group=True, create_topics=create_topics
         )
+        if config.schema_registry is not None:
+            yield check_schema_registry(config.schema_registry)
         in_redis = list(check_redis(config, connection))
         yield from in_redis
         if all(finding.severity is not Severity.FAILED for finding in in_redis):
@@ -83,7 +87,12 @@ def _check_detectors(
         flagged = "no threshold" if threshold is None else f"threshold {threshold:.4g}"
         yield ok(subject, f"{monitor.detector}: inputs {shape}, {schema.n_classes} classes, {flagged}")
     try:
-        Pipeline([watch for watch, _ in watches], connection, _NoDeadLetters())
+        Pipeline(
+            [watch for watch, _ in watches],
+            connection,
+            _NoDeadLetters(),
+            codec_services=codec_services(config),
+        )
     except (MonitorError, StreamError) as error:
         yield failed("monitors", str(error))
 

@@ -214,12 +214,13 @@ def _store(config: Config, monitor: MonitorConfig) -> Iterator[ReferenceStore]:
     """Lend the references of a monitor, once Redis has shown that it can be used."""
     from monitor.checks.findings import require
     from monitor.checks.redis import check_redis, connect
+    from monitor.checks.redis_rights import REFERENCES
     from streams.state.redis_keys import MonitorKeys
     from streams.state.reference_store import ReferenceStore
 
     connection = connect(config)
     try:
-        require(check_redis(config, connection))
+        require(check_redis(config, connection, REFERENCES))
         yield ReferenceStore(connection, MonitorKeys(config.redis.prefix, monitor.name))
     finally:
         connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, RootModel, SecretStr, model_validator
@@ -10,7 +11,16 @@ from typing_extensions import Self
 from monitor.config.faults import KeyPath
 from monitor.config.kafka_properties import OWNED_PROPERTIES, PropertyValue, is_sensitive, property_faults
 from monitor.config.section import Section, SectionError
-from monitor.config.types import Address, KafkaValue, KeyPrefix, NonBlank, PositiveSeconds, RelativePath
+from monitor.config.types import (
+    Address,
+    KafkaValue,
+    KeyPrefix,
+    NonBlank,
+    PositiveSeconds,
+    RegistryUrl,
+    RelativePath,
+)
+from streams.registry.client import RegistryAddress
 
 
 def _kafka_properties(given: dict[str, Any]) -> dict[str, PropertyValue | SecretStr]:
@@ -114,3 +124,49 @@ class RedisConfig(Section):
                 plain = value.get_secret_value() if isinstance(value, SecretStr) else value
                 options[key] = plain if isinstance(plain, bool) else str(plain)
         return options
+
+
+class SchemaRegistryConfig(Section):
+    """Where the schemas of events are kept, for formats that need them."""
+
+    url: RegistryUrl
+    """Base of a Confluent-compatible API: `https://registry:8081`; Apicurio's ends in `/apis/ccompat/v7`."""
+    username: NonBlank | None = None
+    """User, or API key, for HTTP basic authentication."""
+    password: SecretStr | None = None
+    """Password of the user; take it from the environment: `${SCHEMA_REGISTRY_PASSWORD}`."""
+    timeout_seconds: PositiveSeconds = 5.0
+    """How long one answer may take before the worker tries again."""
+    ssl_ca_certs: RelativePath | None = None
+    """File of CA certificates (PEM) to trust instead of the system's; only with `https://`."""
+    ssl_certfile: RelativePath | None = None
+    """Client certificate (PEM) for mutual TLS; only with `https://`, together with `ssl_keyfile`."""
+    ssl_keyfile: RelativePath | None = None
+    """Private key (PEM) of the client certificate."""
+    ssl_password: SecretStr | None = None
+    """Passphrase of the private key."""
+    ssl_check_hostname: bool = True
+    """Whether the registry's certificate must name the host of `url`."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        given = [key for key in self.model_fields_set if key.startswith("ssl_")]
+        if given and not self.url.startswith("https://"):
+            raise SectionError(*(((key,), "is for TLS; it needs an https:// url") for key in sorted(given)))
+        for key, other in (("ssl_certfile", "ssl_keyfile"), ("ssl_keyfile", "ssl_certfile")):
+            if getattr(self, key) and not getattr(self, other):
+                raise SectionError(((key,), f"needs '{other}' beside it"))
+        if self.password is not None and self.username is None:
+            raise SectionError((("password",), "needs 'username' beside it"))
+        return self
+
+    @property
+    def address(self) -> RegistryAddress:
+        """Address for the client, with secrets in the clear."""
+        plain: dict[str, Any] = {}
+        for key, value in self:
+            if isinstance(value, SecretStr):
+                plain[key] = value.get_secret_value()
+            else:
+                plain[key] = str(value) if isinstance(value, Path) else value
+        return RegistryAddress(**plain)

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from monitor.config.connections import KafkaConfig, RedisConfig
+from monitor.config.connections import KafkaConfig, RedisConfig, SchemaRegistryConfig
 from monitor.config.faults import KeyPath
+from monitor.config.http import HttpConfig
 from monitor.config.section import Section, SectionError
 from monitor.config.types import (
     FieldPath,
@@ -24,7 +25,8 @@ from monitor.config.types import (
     SegmentRule,
     TopicName,
 )
-from streams.codecs.protocol import codec_class, option_fault
+from streams.codecs.protocol import codec_class, needed_services, option_fault
+from streams.errors import CodecError
 from streams.events import EventFields
 
 DEFAULT_P_VAL = 0.05
@@ -61,6 +63,8 @@ class WorkerConfig(Section):
     """Log lines for people or for machines."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe log lines to write."""
+    http: HttpConfig | None = None
+    """Where metrics and health are served; nowhere when not given, with the defaults when it is `{}`."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -107,7 +111,7 @@ class InputConfig(Section):
     topic: TopicName
     """Topic of the inference events."""
     format: FormatName = "json"
-    """How events are encoded: `json`, `tensor`, or a format that another package installs."""
+    """How events are encoded: `json`, `oip`, `tensor`, or one that another package installs."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the format itself; `docs/formats.md` names those of each."""
     fields: FieldsConfig = FieldsConfig()
@@ -133,7 +137,11 @@ class InputConfig(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        fault = option_fault(self.format, codec_class(self.format), self.options)
+        try:
+            codec = codec_class(self.format)
+        except CodecError as error:
+            raise SectionError((("format",), f"cannot be used here: {error}")) from error
+        fault = option_fault(self.format, codec, self.options)
         if fault is not None:
             raise SectionError((("options",), f"must be those of the format: {fault}"))
         if self.model is not None and self.where.model is not None:
@@ -316,6 +324,8 @@ class Config(Section):
     """Connection to Kafka, with any librdkafka property."""
     redis: RedisConfig
     """Connection to Redis."""
+    schema_registry: SchemaRegistryConfig | None = None
+    """Where the schemas of events are kept; needed by `format: avro`."""
     worker: WorkerConfig = WorkerConfig()
     """How the worker goes about its work."""
     state: StateConfig | None = None
@@ -328,9 +338,17 @@ class Config(Section):
         faults = [*_repeated_names(self.monitors), *_crossed_topics(self.monitors)]
         if self.state is not None and self.state.topic in _monitor_topics(self.monitors):
             faults.append((("state", "topic"), "is a monitor's topic already; name another topic"))
+        if self.schema_registry is None:
+            faults += _lacking_registry(self.monitors)
         if faults:
             raise SectionError(*faults)
         return self
+
+
+def _lacking_registry(monitors: tuple[MonitorConfig, ...]) -> Iterator[tuple[KeyPath, str]]:
+    for index, monitor in enumerate(monitors):
+        if "schema_registry" in needed_services(codec_class(monitor.input.format)):
+            yield ("monitors", index, "input", "format"), "needs the section 'schema_registry' with its url"
 
 
 def _repeated_names(monitors: tuple[MonitorConfig, ...]) -> Iterator[tuple[KeyPath, str]]:

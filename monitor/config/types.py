@@ -22,6 +22,8 @@ _URL_FORM = (
     "a password with special characters goes into redis.password"
 )
 
+_REGISTRY_URL_FORM = "must be http://host:port or https://host:port, with the path of the API if it has one"
+
 
 _SEGMENT_RULE = r"none|key|field|field:[^.]+(\.[^.]+)*|header:.*\S.*"
 
@@ -59,6 +61,19 @@ def _redis_url(url: RedisUrl) -> RedisUrl:
     # redis-py would take any of its own options here, a password among them.
     if not known_scheme or not complete or options or parts.fragment or not re.fullmatch("[0-9]+", database):
         raise ValueError(_URL_FORM)
+    return url
+
+
+def _registry_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(_REGISTRY_URL_FORM) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(_REGISTRY_URL_FORM)
+    if "@" in parts.netloc:
+        raise ValueError("must not name a user; that goes into 'username' and 'password'")
     return url
 
 
@@ -135,6 +150,7 @@ SegmentRule = Annotated[
 ]
 FormatName = Annotated[str, AfterValidator(_format)]
 Address = Annotated[RedisUrl, AfterValidator(_redis_url)]
+RegistryUrl = Annotated[str, AfterValidator(_registry_url)]
 RelativePath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]
 """A path that is taken from the config file's directory and made absolute."""
 KafkaValue = Annotated[Any, WithJsonSchema({"type": ["string", "number", "boolean"]})]

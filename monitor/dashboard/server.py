@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from threading import Thread
 from types import TracebackType
 
@@ -15,6 +13,7 @@ from monitor.dashboard.access import Token, check_access
 from monitor.dashboard.app import Dashboard
 from monitor.dashboard.views import Views
 from monitor.errors import SetupError
+from monitor.listening import address_of, listen
 from streams.errors import RedisError
 from streams.state.redis_connection import RedisConnection
 
@@ -69,9 +68,8 @@ class DashboardServer:
             self._views.overview()
         except RedisError as error:
             raise SetupError(f"Redis: {error}") from error
-        listener = _listen(self._host, self._port)
-        port = listener.getsockname()[1]
-        self.url = f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{port}/"
+        listener = listen(self._host, self._port, "The dashboard", "--host", "--port")
+        self.url = address_of(self._host, listener.getsockname()[1])
         self._thread = Thread(target=self._server.run, args=([listener],), name="dashboard", daemon=True)
         self._thread.start()
         return self
@@ -86,17 +84,3 @@ class DashboardServer:
         if self._thread is not None:
             self._thread.join()
         self._redis.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # Connections that come before the server is up wait in the backlog, so the page opens at once.
-        return socket.create_server(address[:2], family=family, backlog=128)
-    except socket.gaierror as error:
-        raise SetupError(f"--host: {host} is not the name of an address: {error.strerror}.") from error
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise SetupError(
-            f"The dashboard cannot listen on {host}, port {port}: {reason}; choose another --host or --port."
-        ) from error

@@ -18,7 +18,8 @@ from monitor.alerts.policy import AlertKind
 from monitor.metrics.pulse import Pulse
 from monitor.metrics.score_histogram import ScoreHistogram
 from monitor.verdicts.verdict import JudgedWindow
-from streams.events import RejectedEvent
+from streams.errors import SchemaRegistryError
+from streams.events import RejectedEvent, RejectReason
 from streams.kafka.consumer import Partition
 from streams.state.redis_connection import RedisUnavailableError
 
@@ -69,6 +70,9 @@ class Instruments:
         self._stages = self._histogram("stage_seconds", "Time that a part of the work took.", "stage")
         self.redis_errors = self._counter("redis_errors", "Times that Redis failed the worker.")
         self.kafka_errors = self._counter("kafka_errors", "Times that Kafka failed the worker.")
+        self.schema_registry_errors = self._counter(
+            "schema_registry_errors", "Times that the schema registry failed the worker."
+        )
         self.state_losses = self._counter(
             "state_losses", "Times that Redis held less than was counted, so that events were read again."
         )
@@ -81,8 +85,20 @@ class Instruments:
         self.unsettled = self._gauge(
             "unsettled_verdicts", "Verdicts of this worker whose alerts are not delivered and settled yet."
         )
-        waiting = self._gauge("waiting", "1 while an outage of Redis or Kafka holds the worker up, else 0.")
+        waiting = self._gauge("waiting", "1 while an outage holds the worker up, else 0.")
         waiting.set_function(lambda: self.pulse.waiting_for is not None)
+
+    def expect(self, monitor: str, topic: str) -> None:
+        """Begin the counters of a monitor at 0, so that Prometheus sees their first step too."""
+        self._events.labels(topic)
+        self._missing.labels(topic)
+        for reason in RejectReason:
+            self._rejected.labels(topic, reason.value)
+        self._flagged.labels(monitor)
+        for verdict in ("clean", "drift"):
+            self._windows.labels(monitor, verdict)
+        for kind in AlertKind:
+            self._alerts.labels(monitor, kind.value)
 
     def took(self, stage: str, seconds: float) -> None:
         """Note how long a part of the work took, once."""
@@ -120,7 +136,12 @@ class Instruments:
         self.pulse.beat()
         self.pulse.waiting_for = None if error is None else str(error)
         if error is not None:
-            (self.redis_errors if isinstance(error, RedisUnavailableError) else self.kafka_errors).inc()
+            self._errors_like(error).inc()
+
+    def _errors_like(self, error: Exception) -> Counter:
+        if isinstance(error, RedisUnavailableError):
+            return self.redis_errors
+        return self.schema_registry_errors if isinstance(error, SchemaRegistryError) else self.kafka_errors
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"drift_monitor_{name}", documentation, labels, registry=self.registry)

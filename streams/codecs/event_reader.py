@@ -19,7 +19,7 @@ import numpy.typing as npt
 from streams.codecs.event_time import EXPECTED_TIME, in_range_ms, parse_times_ms
 from streams.codecs.json_fields import routing_text, split_path
 from streams.codecs.packed_numbers import packed_dtype
-from streams.codecs.rejection import BadEventError, shown
+from streams.codecs.rejection import BadEventError, refuse, shown
 from streams.codecs.validation import (
     distribution_rows,
     explain_not_distribution,
@@ -98,19 +98,15 @@ class EventReader:
         return ReadEvent(
             instance=instance,
             prediction=prediction,
-            id=_text(event, fields.id),
-            time_ms=_time_ms(event, fields.time),
-            model=_text(event, fields.model),
-            segment=_text(event, fields.segment),
-            others=[_routing_text(event, path) for path in schema.others],
+            id=text_at(event, fields.id),
+            time_ms=time_ms_at(event, fields.time),
+            model=text_at(event, fields.model),
+            segment=text_at(event, fields.segment),
+            others=[routing_text_at(event, path) for path in schema.others],
         )
 
 
-def _refuse(reason: RejectReason, detail: str) -> NoReturn:
-    raise BadEventError(reason, detail)
-
-
-def _lookup(event: dict[str, Any], path: str) -> Any:
+def lookup(event: dict[str, Any], path: str) -> Any:
     """Return what stands at ``path``, None when nothing does."""
     found: Any = event
     walked: list[str] = []
@@ -119,12 +115,12 @@ def _lookup(event: dict[str, Any], path: str) -> Any:
             return None
         if not isinstance(found, dict):
             field = ".".join(walked)
-            _refuse(
+            refuse(
                 RejectReason.WRONG_DTYPE,
                 f"The field {field!r} is {in_words(found)}, expected an object with {key!r} in it.",
             )
         if isinstance(found, ParsedObject) and key in found.repeated:
-            _refuse(
+            refuse(
                 RejectReason.UNDECODABLE,
                 f"The key {key!r} stands in the event more than once, expected it once.",
             )
@@ -134,16 +130,33 @@ def _lookup(event: dict[str, Any], path: str) -> Any:
 
 
 def _numbers(event: dict[str, Any], path: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Return the numbers at ``path``, which must be flat or of exactly ``shape``; flat, float64."""
-    found = _lookup(event, path)
+    found = lookup(event, path)
+    if found is None:
+        refuse_absent(event, path)
+    return numbers_of(found, path, shape)
+
+
+def refuse_absent(event: dict[str, Any], path: str) -> NoReturn:
+    """Refuse an event that has nothing at ``path``."""
+    present = ", ".join(shown(key) for key in list(event)[:8]) or "nothing"
+    absent = "is null" if "." not in path and path in event else "is missing"
+    refuse(RejectReason.MISSING_FIELD, f"The field {path!r} {absent}; the event holds {present}.")
+
+
+def numbers_of(
+    found: Any, path: str, shape: tuple[int, ...], *, kinds: tuple[type, ...] = (float, int)
+) -> npt.NDArray[np.float64]:
+    """Return the numbers of what stands at ``path``, flat.
+
+    Raises
+    ------
+    BadEventError
+        If they are not flat or nested as exactly ``shape``, not of the types in ``kinds``, or not finite.
+    """
     if isinstance(found, bytes):
         return _packed_numbers(found, path, shape)
-    if found is None:
-        present = ", ".join(shown(key) for key in list(event)[:8]) or "nothing"
-        absent = "is null" if "." not in path and path in event else "is missing"
-        _refuse(RejectReason.MISSING_FIELD, f"The field {path!r} {absent}; the event holds {present}.")
     if not isinstance(found, list):
-        _refuse(
+        refuse(
             RejectReason.WRONG_DTYPE,
             f"The field {path!r} is {in_words(found)}, expected numbers in shape {shape}.",
         )
@@ -155,39 +168,40 @@ def _numbers(event: dict[str, Any], path: str, shape: tuple[int, ...]) -> npt.ND
         for depth, length in enumerate(shape):
             if depth:
                 if not all(isinstance(item, list) and len(item) == length for item in level):
-                    _refuse_other_than_numbers(path, found)
+                    _refuse_other_than_numbers(path, found, kinds)
                     _refuse_shape(path, found, shape)
                 level = list(chain.from_iterable(level))
             elif len(level) != length:
-                _refuse_other_than_numbers(path, found)
+                _refuse_other_than_numbers(path, found, kinds)
                 _refuse_shape(path, found, shape)
-    if not all(type(item) is float or type(item) is int for item in level):
-        _refuse_other_than_numbers(path, found)
+    if not all(type(item) in kinds for item in level):
+        _refuse_other_than_numbers(path, found, kinds)
         _refuse_shape(path, found, shape)
     numbers = np.array(level, dtype=np.float64)
-    return _checked_finite(numbers, path, numbers.shape if flat else shape)
+    return checked_finite(numbers, path, numbers.shape if flat else shape)
 
 
 def _packed_numbers(found: bytes, path: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
     dtype = packed_dtype(len(found), math.prod(shape))
     if dtype is None:
-        _refuse(
+        refuse(
             RejectReason.WRONG_SHAPE,
             f"The field {path!r} has {len(found)} bytes, expected {math.prod(shape)} little-endian numbers of"
             " float32 or float64.",
         )
-    return _checked_finite(np.frombuffer(found, dtype).astype(np.float64), path, shape)
+    return checked_finite(np.frombuffer(found, dtype).astype(np.float64), path, shape)
 
 
-def _checked_finite(
+def checked_finite(
     numbers: npt.NDArray[np.float64], path: str, shape: tuple[int, ...]
 ) -> npt.NDArray[np.float64]:
+    """Return ``numbers``, flat, of an array of ``shape``, when float32 can hold all of them."""
     if not finite_rows(to_float32(numbers)[np.newaxis])[0]:
-        _refuse(RejectReason.NOT_FINITE, explain_not_finite(f"field {path!r}", numbers, shape))
+        refuse(RejectReason.NOT_FINITE, explain_not_finite(f"field {path!r}", numbers, shape))
     return numbers
 
 
-def _refuse_other_than_numbers(path: str, found: list[Any]) -> None:
+def _refuse_other_than_numbers(path: str, found: list[Any], kinds: tuple[type, ...]) -> None:
     """Refuse an array for the first thing in it that is neither a number nor an array, if there is one."""
     level: list[tuple[list[int], Any]] = [([], found)]
     for _ in range(DEEPEST_SHAPE):
@@ -195,9 +209,9 @@ def _refuse_other_than_numbers(path: str, found: list[Any]) -> None:
         for position, item in level:
             if isinstance(item, list):
                 below += [([*position, index], inner) for index, inner in enumerate(item)]
-            elif type(item) is not float and type(item) is not int:
+            elif type(item) not in kinds:
                 what = in_words(item) + (" (how JavaScript writes NaN)" if item is None else "")
-                _refuse(
+                refuse(
                     RejectReason.WRONG_DTYPE,
                     f"The field {path!r} has {what} at position {position}, expected numbers.",
                 )
@@ -213,50 +227,61 @@ def _refuse_shape(path: str, found: list[Any], shape: tuple[int, ...]) -> NoRetu
         lengths = {len(item) for item in level}
         kinds = {isinstance(inner, list) for item in level for inner in item}
         if len(lengths) > 1 or len(kinds) > 1:
-            _refuse(
+            refuse(
                 RejectReason.WRONG_SHAPE,
                 f"The field {path!r} is a ragged array at depth {depth + 1}, {expected}.",
             )
         along.append(lengths.pop())
         if kinds != {True}:
-            _refuse(RejectReason.WRONG_SHAPE, f"The field {path!r} has shape {tuple(along)}, {expected}.")
+            refuse(RejectReason.WRONG_SHAPE, f"The field {path!r} has shape {tuple(along)}, {expected}.")
         level = [inner for item in level for inner in item]
-    _refuse(
+    refuse(
         RejectReason.WRONG_SHAPE, f"The field {path!r} is nested more than {DEEPEST_SHAPE} deep, {expected}."
     )
 
 
-def _text(event: dict[str, Any], path: str) -> str | None:
-    found: str | int | None = _lookup(event, path)
+def text_at(event: dict[str, Any], path: str) -> str | None:
+    """Return the text or integer at ``path`` as text, None when nothing stands there."""
+    found: str | int | None = lookup(event, path)
     if type(found) is int:
         return str(found)
     if found is not None and not isinstance(found, str):
-        _refuse(
+        refuse(
             RejectReason.WRONG_DTYPE, f"The field {path!r} is {in_words(found)}, expected text or an integer."
         )
-    if found is not None and not found.isascii():
-        try:
-            found.encode()
-        except UnicodeEncodeError:
-            _refuse(
-                RejectReason.UNDECODABLE,
-                f"The field {path!r} has half of a surrogate pair, expected whole characters.",
-            )
+    if found is not None and not _is_whole(found):
+        refuse(
+            RejectReason.UNDECODABLE,
+            f"The field {path!r} has half of a surrogate pair, expected whole characters.",
+        )
     return found
 
 
-def _routing_text(event: dict[str, Any], path: str) -> str | None:
-    # What leads nowhere is absent here and no fault: other monitors may have no use for the field.
+def _is_whole(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def routing_text_at(event: dict[str, Any], path: str) -> str | None:
+    """Return the text to route by at ``path``; what leads nowhere is absent and no fault."""
     found: Any = event
     for key in split_path(path):
         if not isinstance(found, dict) or (isinstance(found, ParsedObject) and key in found.repeated):
             return None
         found = found.get(key)
-    return routing_text(found)
+    # Half of a surrogate pair can be neither compared nor stored.
+    return None if isinstance(found, str) and not _is_whole(found) else routing_text(found)
 
 
-def _time_ms(event: dict[str, Any], path: str) -> int | None:
-    found = _lookup(event, path)
+def time_ms_at(event: dict[str, Any], path: str) -> int | None:
+    """Return the time at ``path`` in milliseconds since 1970, None when nothing stands there."""
+    found = lookup(event, path)
     if found is None:
         return None
     if type(found) is int and in_range_ms(found):
@@ -266,7 +291,8 @@ def _time_ms(event: dict[str, Any], path: str) -> int | None:
         if readable[0]:
             return int(times[0])
     what = shown(found) if isinstance(found, (str, int, float)) else in_words(found)
-    _refuse(RejectReason.WRONG_DTYPE, f"The field {path!r} is {what}, expected {EXPECTED_TIME}.")
+    detail = f"The field {path!r} is {what}, expected {EXPECTED_TIME}."
+    raise BadEventError(RejectReason.WRONG_DTYPE, detail)
 
 
 def in_words(item: object) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import NoReturn
 
 from streams.codecs.event_reader import EventReader, ParsedObject, ReadEvent, in_words
-from streams.codecs.rejection import BadEventError, checked_value
+from streams.codecs.rejection import checked_value, refuse
 from streams.events import EventSchema, RejectReason
 
 LONGEST_EXACT_INTEGER = 20
@@ -29,19 +28,21 @@ class JsonReader:
         BadEventError
             With the reason and one sentence for the dead letter, if the event is rejected.
         """
-        event, constants = _load(checked_value(value, self._max_bytes))
+        event, constants = load_json(checked_value(value, self._max_bytes))
         read = self._events.read(event)
         if constants:
-            _refuse(RejectReason.UNDECODABLE, f"The value is not JSON, which has no number {constants[0]}.")
+            refuse(RejectReason.UNDECODABLE, f"The value is not JSON, which has no number {constants[0]}.")
         return read
 
 
-def _refuse(reason: RejectReason, detail: str) -> NoReturn:
-    raise BadEventError(reason, detail)
+def load_json(value: bytes) -> tuple[ParsedObject, list[str]]:
+    """Parse an event; also return the NaN and Infinity in it, which Python reads but JSON does not have.
 
-
-def _load(value: bytes) -> tuple[ParsedObject, list[str]]:
-    """Parse an event; also return the NaN and Infinity in it, which Python reads but JSON does not have."""
+    Raises
+    ------
+    BadEventError
+        If the value is not a JSON object.
+    """
     constants: list[str] = []
 
     def constant(name: str) -> float:
@@ -56,14 +57,14 @@ def _load(value: bytes) -> tuple[ParsedObject, list[str]]:
             parse_int=lambda digits: int(digits) if len(digits) <= LONGEST_EXACT_INTEGER else float(digits),
         )
     except UnicodeDecodeError as error:
-        _refuse(RejectReason.UNDECODABLE, f"The value is not UTF-8: byte {error.start} cannot be read.")
+        refuse(RejectReason.UNDECODABLE, f"The value is not UTF-8: byte {error.start} cannot be read.")
     except json.JSONDecodeError as error:
-        _refuse(
+        refuse(
             RejectReason.UNDECODABLE,
             f"The value is not JSON: {error.msg} at character {error.pos}, expected an object.",
         )
     except RecursionError:
-        _refuse(RejectReason.UNDECODABLE, "The value is nested too deeply to be an event.")
+        refuse(RejectReason.UNDECODABLE, "The value is nested too deeply to be an event.")
     if not isinstance(event, ParsedObject):
-        _refuse(RejectReason.UNDECODABLE, f"The value is {in_words(event)}, expected a JSON object.")
+        refuse(RejectReason.UNDECODABLE, f"The value is {in_words(event)}, expected a JSON object.")
     return event, constants

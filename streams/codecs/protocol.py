@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from streams.errors import CodecError
@@ -13,6 +13,9 @@ from streams.events import EventBatch, EventSchema
 from streams.records import RecordBatch
 
 CODEC_ENTRY_POINT_GROUP = "drift_monitor.codecs"
+
+SERVICES = ("schema_registry",)
+"""What a codec may ask for beside its options: a ``streams.registry.client.SchemaRegistryClient``."""
 
 
 class Codec(Protocol):
@@ -22,6 +25,7 @@ class Codec(Protocol):
     which raises ``CodecError`` with one sentence for a value that is wrong. Their names are checked for it.
     A codec that reads ``EventSchema.others`` has a class attribute ``reads_other_fields`` that is true;
     monitors cannot route by fields in other formats.
+    Keyword-only parameters that ``SERVICES`` names are no options: they receive what the worker has of it.
     """
 
     def __init__(self, schema: EventSchema) -> None: ...
@@ -37,17 +41,24 @@ def codec_class(name: str) -> type[Codec]:
     Raises
     ------
     CodecError
-        If no installed package offers a codec of that name.
+        If no installed package offers a codec of that name, or what it needs is not installed.
     """
     found = {point.name: point for point in entry_points(group=CODEC_ENTRY_POINT_GROUP)}
     if name not in found:
         known = ", ".join(sorted(found))
         raise CodecError(f"There is no event format {name!r}; installed formats are: {known}.")
-    codec: type[Codec] = found[name].load()
+    try:
+        codec: type[Codec] = found[name].load()
+    except ImportError as error:
+        raise CodecError(
+            f"The event format {name!r} cannot be used: {error}.{_install_advice(found[name])}"
+        ) from error
     return codec
 
 
-def open_codec(name: str, schema: EventSchema, options: Mapping[str, Any]) -> Codec:
+def open_codec(
+    name: str, schema: EventSchema, options: Mapping[str, Any], services: Mapping[str, Any] | None = None
+) -> Codec:
     """Make the codec of a format.
 
     Parameters
@@ -58,17 +69,32 @@ def open_codec(name: str, schema: EventSchema, options: Mapping[str, Any]) -> Co
         What a valid event looks like.
     options
         The codec's own options by name.
+    services
+        What there is of ``SERVICES``, by name.
 
     Raises
     ------
     CodecError
-        If there is no such format, or it refuses the schema or an option.
+        If there is no such format, it lacks a service, or it refuses the schema or an option.
     """
     codec = codec_class(name)
     fault = option_fault(name, codec, options)
     if fault is not None:
         raise CodecError(fault)
-    return codec(schema, **options)
+    available = services or {}
+    for service in needed_services(codec) - available.keys():
+        raise CodecError(f"The format {name!r} needs a {service}, and there is none.")
+    taken = {service: available[service] for service in _parameters(codec) if service in available}
+    return codec(schema, **options, **taken)
+
+
+def needed_services(codec: type[Codec]) -> set[str]:
+    """Name the services without which a codec cannot be made."""
+    return {
+        name
+        for name, parameter in _parameters(codec).items()
+        if name in SERVICES and parameter.default is parameter.empty
+    }
 
 
 def option_fault(name: str, codec: type[Codec], options: Mapping[str, Any]) -> str | None:
@@ -76,7 +102,7 @@ def option_fault(name: str, codec: type[Codec], options: Mapping[str, Any]) -> s
     parameters = inspect.signature(codec).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
-    own = {parameter.name: parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    own = {name: parameter for name, parameter in _parameters(codec).items() if name not in SERVICES}
     for option in options:
         if option not in own:
             meant = difflib.get_close_matches(str(option), own, n=1)
@@ -85,3 +111,14 @@ def option_fault(name: str, codec: type[Codec], options: Mapping[str, Any]) -> s
             return f"The format {name!r} has no option {option!r}; {known}{advice or '.'}"
     missing = [option for option, p in own.items() if p.default is p.empty and option not in options]
     return f"The format {name!r} needs the option {missing[0]!r}." if missing else None
+
+
+def _parameters(codec: type[Codec]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(codec).parameters
+    return {name: found for name, found in parameters.items() if found.kind is found.KEYWORD_ONLY}
+
+
+def _install_advice(point: EntryPoint) -> str:
+    if point.dist is None or not point.extras:
+        return ""
+    return f" Install it with: pip install '{point.dist.name}[{','.join(point.extras)}]'"

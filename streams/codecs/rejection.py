@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from streams.events import RejectReason
 
 SHOWN_CHARACTERS = 60
@@ -15,6 +17,11 @@ class BadEventError(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+def refuse(reason: RejectReason, detail: str) -> NoReturn:
+    """Refuse an event; ``detail`` is one sentence that says what was found and what would be right."""
+    raise BadEventError(reason, detail)
 
 
 def shown(value: object) -> str:

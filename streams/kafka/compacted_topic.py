@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPar
 from confluent_kafka import KafkaError as ClientError
 
 from streams.errors import KafkaUnavailableError
+
+log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 10.0
 """How long the broker may send nothing before reading is given up, to be tried again."""
@@ -37,6 +40,7 @@ def read_latest(properties: Mapping[str, Any], topic: str) -> dict[bytes, bytes]
             "group.id": f"drift-monitor-state-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            "logger": log,
             # The end of a partition is told when a fetch finds nothing; there is nothing to wait for.
             "fetch.wait.max.ms": 10,
         }
@@ -64,9 +68,11 @@ def _read_to_end(consumer: Consumer, topic: str) -> dict[bytes, bytes]:
         for message in messages:
             error = message.error()
             if error is not None:
-                if error.code() != ClientError._PARTITION_EOF:
+                if error.code() == ClientError._PARTITION_EOF:
+                    unread.discard(message.partition())
+                # librdkafka looks for the coordinator of a group that is never joined, and needs no right to.
+                elif error.code() != ClientError.GROUP_AUTHORIZATION_FAILED:
                     raise _unreadable(topic, error.str())
-                unread.discard(message.partition())
             elif message.value() is None:
                 latest.pop(message.key(), None)
             else:

@@ -111,7 +111,7 @@ class BatchConsumer:
             elif error.code() == ClientError._AUTO_OFFSET_RESET:
                 self.out_of_reach.add(Partition(str(message.topic()), int(message.partition() or 0)))
             elif error.fatal() or error.code() in _REFUSALS:
-                raise KafkaError(f"Kafka refuses this consumer: {error.str()}")
+                raise KafkaError(_refused(error, message.topic()))
             else:
                 log.warning("Kafka reports for topic %r: %s.", message.topic(), error.str())
         return [RecordBatch(str(topic), records) for topic, records in by_topic.items()]
@@ -240,7 +240,13 @@ class BatchConsumer:
     def _note_error(self, error: ClientError) -> None:
         self._on_error()
         if error.fatal() or error.code() in _REFUSALS:
-            self._fatal = f"Kafka refuses this client: {error.str()}"
+            self._fatal = _refused(error, None)
+        elif error.code() in _LOGIN_REFUSALS:
+            log.error(
+                "Kafka refused the login: %s; check kafka.sasl.username and kafka.sasl.password, and start"
+                " again if they are new. Trying again.",
+                error.str(),
+            )
 
     @staticmethod
     def _note_commit(error: ClientError | None, _: list[TopicPartition]) -> None:
@@ -248,12 +254,18 @@ class BatchConsumer:
             log.warning("Kafka refused to commit offsets: %s. They are committed next time.", error.str())
 
 
-_REFUSALS = frozenset(
-    {
-        ClientError._AUTHENTICATION,
-        ClientError.TOPIC_AUTHORIZATION_FAILED,
-        ClientError.GROUP_AUTHORIZATION_FAILED,
-        ClientError.SASL_AUTHENTICATION_FAILED,
-    }
-)
-"""Errors that no waiting mends."""
+_REFUSALS = {
+    ClientError.TOPIC_AUTHORIZATION_FAILED: "READ on the topic",
+    ClientError.GROUP_AUTHORIZATION_FAILED: "READ on the group",
+}
+"""Errors that no waiting mends, and the right that would."""
+_LOGIN_REFUSALS = frozenset({ClientError._AUTHENTICATION, ClientError.SASL_AUTHENTICATION_FAILED})
+"""Errors that pass when a password that is being changed is the right one again."""
+
+
+def _refused(error: ClientError, topic: str | None) -> str:
+    if error.code() not in _REFUSALS:
+        return f"Kafka refuses this consumer: {error.str()}"
+    reading = "" if topic is None else f" to read topic {topic!r}"
+    right = _REFUSALS[error.code()]
+    return f"The Kafka user lacks a right{reading}: {error.str()}; grant {right} and start again."

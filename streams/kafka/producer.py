@@ -201,4 +201,5 @@ class _Sending:
 
 
 def _undeliverable(topic: str, error: ClientError) -> str:
-    return f"A record could not be delivered to topic {topic!r}: {error.str()}"
+    advice = "; grant WRITE on the topic" if error.code() == ClientError.TOPIC_AUTHORIZATION_FAILED else ""
+    return f"A record could not be delivered to topic {topic!r}: {error.str()}{advice}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ _PASSING = (
     OutOfMemoryError,
     TryAgainError,
 )
+
+
+_UNREADABLE_KEY = "the private key cannot be read with this passphrase, or is not that of the certificate"
 
 
 class Script(NamedTuple):
@@ -89,6 +93,7 @@ class RedisConnection:
             client_name="drift-monitor",
             **options,
         )
+        self._user = self._client.get_connection_kwargs().get("username") or "default"
         self.round_trips = 0
 
     @contextmanager
@@ -141,15 +146,35 @@ class RedisConnection:
         """Give the connections back."""
         self._client.close()
 
+    def lacking(self, rights: Iterable[str]) -> str:
+        """Say that the user lacks rights, written as ``ACL SETUSER`` takes them, and how to give them."""
+        given = " ".join(rights)
+        return (
+            f"The user {self._user!r} of Redis at {self._where} lacks the right {given}; give it with:"
+            f" ACL SETUSER {self._user} {given}"
+        )
+
     def _explained(self, error: redis.RedisError) -> RedisError:
-        reason = str(error)
+        reason = str(error).rstrip(".")
         if isinstance(error, (AuthenticationError, AuthorizationError)) or "NOAUTH" in reason:
-            return RedisError(
+            # A password that is being changed is wrong for a while; those who can wait do.
+            return RedisUnavailableError(
                 f"Redis at {self._where} refused the user name or password: {reason}; check redis.url,"
-                " redis.username and redis.password."
+                " redis.username and redis.password"
             )
-        if isinstance(error, NoPermissionError) or "NOPERM" in reason:
-            return RedisError(f"The Redis user at {self._where} lacks a permission: {reason}.")
+        if isinstance(error, NoPermissionError) or "ACL failure in script" in reason:
+            command = re.search(r"'([\w|]+)' command", reason)
+            if command is None:
+                return RedisError(
+                    f"The user {self._user!r} of Redis at {self._where} lacks a right: {reason}."
+                )
+            return RedisError(f"{self.lacking([f'+{command[1]}'])}.")
+        if (tls := re.search(r"\[(?:SSL|X509)[^]]*\] (.*?)\.?(?: \(_ssl|$)", reason)) is not None:
+            refusal = _UNREADABLE_KEY if tls[1] == "PEM lib" else tls[1]
+            return RedisUnavailableError(
+                f"The TLS connection to Redis at {self._where} failed: {refusal}; check redis.url and the"
+                " redis.ssl_ keys"
+            )
         if isinstance(error, _PASSING):
             return RedisUnavailableError(f"Redis at {self._where} cannot be used right now: {reason}")
         if isinstance(error, ResponseError) and "OOM" in reason:

@@ -7,14 +7,13 @@ from uuid import uuid4
 
 import pytest
 import redis
-from confluent_kafka import Consumer, KafkaException, Message, Producer
+from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka.admin import AdminClient
 
-from tests.servers.certificates import make_certificate
+from tests.servers.certificates import Authority
 from tests.servers.kafka import KafkaBroker
-from tests.servers.kafka_jars import java_executable
 from tests.servers.process import ServerError
-from tests.servers.redis import RedisServer, TlsFiles
+from tests.servers.redis import RedisServer
 
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
 
@@ -74,40 +73,6 @@ def test_a_broker_keeps_records_and_address_when_stopped_and_when_killed(new_kaf
     broker.start()
     assert broker.bootstrap == address
     assert values(consume(address, "kept", 2)) == {b"before", b"between"}
-
-
-@pytest.mark.real_broker
-@pytest.mark.slow
-def test_a_broker_with_tls_and_passwords_lets_in_who_knows_them(new_kafka, tmp_path) -> None:
-    java = java_executable()
-    assert java is not None
-    files = make_certificate(java, tmp_path)
-    broker = new_kafka(
-        security_protocol="SASL_SSL",
-        extra_properties={
-            "sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.clients.plain.sasl.jaas.config": f'{PLAIN} required user_alice="secret";',
-            "listener.name.clients.ssl.keystore.type": "PKCS12",
-            "listener.name.clients.ssl.keystore.location": str(files.keystore),
-            "listener.name.clients.ssl.keystore.password": files.password,
-            "listener.name.clients.ssl.key.password": files.password,
-        },
-    )
-    alice = {
-        "security.protocol": "SASL_SSL",
-        "sasl.mechanism": "PLAIN",
-        "sasl.username": "alice",
-        "sasl.password": "secret",
-        "ssl.ca.location": str(files.certificate),
-    }
-    publish(broker.bootstrap, "secured", b"hers", **alice)
-    assert values(consume(broker.bootstrap, "secured", 1, **alice)) == {b"hers"}
-    assert values(consume(broker.internal_bootstrap, "secured", 1)) == {b"hers"}
-    mallory = AdminClient(
-        {"bootstrap.servers": broker.bootstrap, **alice, "sasl.password": "guess", "log_level": 0}
-    )
-    with pytest.raises(KafkaException):
-        mallory.list_topics(timeout=3)
 
 
 @pytest.mark.real_broker
@@ -190,6 +155,6 @@ def test_a_redis_that_cannot_start_shows_its_log() -> None:
 
 
 def test_url_of_a_redis_with_tls_names_the_authority(tmp_path) -> None:
-    files = TlsFiles(tmp_path / "server.pem", tmp_path / "server.key", tmp_path / "ca.pem")
+    files = Authority(tmp_path).issue("127.0.0.1")
     assert RedisServer(tls=files).url.startswith("rediss://127.0.0.1:")
-    assert RedisServer(tls=files).url.endswith("ca.pem")
+    assert RedisServer(tls=files).url.endswith("authority.pem")

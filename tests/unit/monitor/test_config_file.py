@@ -72,7 +72,7 @@ def test_the_documented_example_loads(load: Callable[..., Config], tmp_path: Pat
         (
             "worker:",
             "xyz:",
-            "3: xyz is not a known key; known here are kafka, redis, worker, state, monitors",
+            "3: xyz is not a known key; known here are kafka, redis, schema_registry, worker, state",
         ),
         (
             "{size: 100}",
@@ -203,7 +203,7 @@ def test_the_documented_example_loads(load: Callable[..., Config], tmp_path: Pat
         (
             "format: json",
             "format: jsn",
-            "6: monitors[0].input.format must be an installed event format, 'json' or 'tensor'; did you mean",
+            "6: monitors[0].input.format must be an installed event format, ",
         ),
         (
             "format: json",

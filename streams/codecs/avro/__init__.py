@@ -1,0 +1,1 @@
+"""Format ``avro``: events written by clients of a schema registry."""

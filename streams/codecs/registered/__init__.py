@@ -1,0 +1,1 @@
+"""Events that name the schema they were written with."""

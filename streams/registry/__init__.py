@@ -1,0 +1,1 @@
+"""Schema registries: where producers leave the schemas of what they send."""
