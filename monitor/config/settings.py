@@ -111,7 +111,7 @@ class InputConfig(Section):
     topic: TopicName
     """Topic of the inference events."""
     format: FormatName = "json"
-    """How events are encoded: `json`, `oip`, `tensor`, or one that another package installs."""
+    """How events are encoded: `json`, `oip`, `cloudevents` and others, see `docs/formats.md`."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the format itself; `docs/formats.md` names those of each."""
     fields: FieldsConfig = FieldsConfig()

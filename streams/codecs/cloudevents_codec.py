@@ -1,0 +1,200 @@
+"""Format ``cloudevents``: events of another format inside CloudEvents 1.0, in binary and structured mode.
+
+Source: CloudEvents 1.0, its Kafka protocol binding and its JSON format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from streams.codecs.event_time import EXPECTED_TIME, times_ms
+from streams.codecs.protocol import Codec, codec_class, open_codec
+from streams.codecs.rejection import shown
+from streams.errors import CodecError
+from streams.events import EventBatch, EventFields, EventSchema, RejectedEvent, RejectReason
+from streams.records import Headers, RecordBatch
+
+ATTRIBUTE_PREFIX = "ce_"
+"""What the headers of an event in binary mode begin with."""
+
+_JSON_DATA = ("json", "oip")
+"""Formats whose events are JSON, so that structured mode can hold them as they are."""
+
+
+class CloudEventsCodec:
+    """Decodes events that carry an event of another format as their data.
+
+    In binary mode the value is the data and headers ``ce_...`` are the attributes; a record without such
+    headers is in structured mode, where one JSON object holds both. The id and the time of an event are those
+    of the CloudEvent.
+
+    An instance serves one thread at a time.
+
+    Parameters
+    ----------
+    schema
+        What a valid event looks like; its fields are looked for in the data.
+    data
+        Format of the data.
+    data_options
+        Options of that format.
+    model_attribute, segment_attribute
+        Attributes to take the model's and the segment's name from, instead of the data.
+
+    Raises
+    ------
+    CodecError
+        If an option is wrong.
+    """
+
+    reads_other_fields = True
+
+    def __init__(
+        self,
+        schema: EventSchema,
+        *,
+        data: str = "json",
+        data_options: Mapping[str, Any] | None = None,
+        model_attribute: str | None = None,
+        segment_attribute: str | None = None,
+    ) -> None:
+        if data_options is not None and not isinstance(data_options, Mapping):
+            raise CodecError(f"The option 'data_options' is {data_options!r}, expected names and values.")
+        for name, option in {
+            "model_attribute": model_attribute,
+            "segment_attribute": segment_attribute,
+        }.items():
+            if option is not None and not (isinstance(option, str) and option.isalnum()):
+                raise CodecError(f"The option {name!r} is {option!r}, expected the name of an attribute.")
+        if data == "cloudevents":
+            raise CodecError("The option 'data' is 'cloudevents', expected the format of what is inside.")
+        options = data_options or {}
+        self._model, self._segment = model_attribute, segment_attribute
+        if schema.others and not getattr(codec_class(data), "reads_other_fields", False):
+            raise CodecError(f"Events of format {data!r} have no fields to route by; route by key or header.")
+        self._binary = open_codec(data, schema, options)
+        self._structured: Codec | None = None
+        if data in _JSON_DATA:
+            within = replace(
+                schema,
+                fields=self._structured_fields(schema.fields),
+                others=tuple(f"data.{path}" for path in schema.others),
+            )
+            if data == "oip":
+                # Where it looks for the id is the response's; the CloudEvent's comes with the other texts.
+                within = replace(within, others=(*within.others, "id"))
+                places = {key: f"data.{options.get(key, '')}".rstrip(".") for key in ("request", "response")}
+                options = {**options, **places}
+            self._structured = open_codec(data, within, options)
+
+    def decode(self, records: RecordBatch) -> EventBatch:
+        """Decode a batch; a bad event is listed in ``rejected`` and never raises."""
+        attributes = [_attributes(headers) for headers in records.headers]
+        binary = np.array([bool(found) for found in attributes], dtype=np.bool_)
+        if binary.all():
+            return self._decode_binary(records, attributes)
+        if not binary.any():
+            return self._decode_structured(records)
+        rows = np.flatnonzero(binary)
+        first = self._decode_binary(records.take(rows), [attributes[row] for row in rows])
+        others = np.flatnonzero(~binary)
+        return _merged(records, (first, rows), (self._decode_structured(records.take(others)), others))
+
+    def _decode_binary(self, records: RecordBatch, attributes: Sequence[Mapping[str, str]]) -> EventBatch:
+        events = self._binary.decode(records)
+        of_row = [attributes[row] for row in events.rows.tolist()]
+        given = [found.get("time") for found in of_row]
+        times, has_time, unreadable = times_ms(given)
+        ids = [found.get("id") for found in of_row]
+        events = replace(
+            events,
+            ids=ids,
+            times_ms=np.where(has_time, times, events.times_ms),
+            models=events.models if self._model is None else [found.get(self._model) for found in of_row],
+            segments=events.segments
+            if self._segment is None
+            else [found.get(self._segment) for found in of_row],
+        )
+        if not unreadable.any():
+            return events
+        bad = {int(events.rows[at]): given[at] for at in np.flatnonzero(unreadable).tolist()}
+        refused = [
+            RejectedEvent(
+                row,
+                RejectReason.WRONG_DTYPE,
+                f"The attribute 'time' is {shown(time)}, expected {EXPECTED_TIME}.",
+            )
+            for row, time in bad.items()
+        ]
+        kept = events.take(~np.isin(events.rows, list(bad)))
+        return replace(kept, rejected=sorted([*events.rejected, *refused], key=lambda event: event.row))
+
+    def _decode_structured(self, records: RecordBatch) -> EventBatch:
+        if self._structured is None:
+            # The codec of the data finds no event in any of these: let it refuse nothing by mistake.
+            detail = "The record has no header 'ce_id', expected binary mode, since its data are not JSON."
+            refused = [RejectedEvent(row, RejectReason.UNDECODABLE, detail) for row in range(len(records))]
+            nothing = self._binary.decode(records.take(np.empty(0, dtype=np.int64)))
+            return replace(nothing, records=records, rejected=refused)
+        events = self._structured.decode(records)
+        others = {path.removeprefix("data."): texts for path, texts in events.others.items() if path != "id"}
+        return replace(events, ids=events.others.get("id", events.ids), others=others)
+
+    def _structured_fields(self, fields: EventFields) -> EventFields:
+        return EventFields(
+            instance=f"data.{fields.instance}",
+            prediction=f"data.{fields.prediction}",
+            id="id",
+            time="time",
+            model=self._model or f"data.{fields.model}",
+            segment=self._segment or f"data.{fields.segment}",
+        )
+
+
+def _attributes(headers: Headers) -> dict[str, str]:
+    """Return the attributes among headers; the last of several of a name counts."""
+    return {
+        name[3:]: value.decode(errors="backslashreplace")
+        for name, value in headers
+        if value is not None and name[:3] == ATTRIBUTE_PREFIX
+    }
+
+
+def _merged(records: RecordBatch, *parts: tuple[EventBatch, Any]) -> EventBatch:
+    """Put batches that hold different rows of ``records`` into one."""
+    rows = np.concatenate([taken[events.rows] for events, taken in parts])
+    order = np.argsort(rows, kind="stable")
+
+    def texts(columns: Sequence[Sequence[str | None] | None]) -> list[str | None] | None:
+        if all(column is None for column in columns):
+            return None
+        joined: list[str | None] = []
+        for (events, _), column in zip(parts, columns, strict=True):
+            joined += [None] * len(events) if column is None else column
+        return [joined[at] for at in order]
+
+    predictions = [events.predictions for events, _ in parts if events.predictions is not None]
+    paths = {path for events, _ in parts for path in events.others}
+    return EventBatch(
+        records=records,
+        rows=rows[order],
+        instances=np.concatenate([events.instances for events, _ in parts])[order],
+        predictions=np.concatenate(predictions)[order] if predictions else None,
+        times_ms=np.concatenate([events.times_ms for events, _ in parts])[order],
+        ids=texts([events.ids for events, _ in parts]),
+        segments=texts([events.segments for events, _ in parts]),
+        models=texts([events.models for events, _ in parts]),
+        rejected=sorted(
+            (
+                replace(event, row=int(taken[event.row]))
+                for events, taken in parts
+                for event in events.rejected
+            ),
+            key=lambda event: event.row,
+        ),
+        others={path: texts([events.others.get(path) for events, _ in parts]) or [] for path in paths},
+    )
