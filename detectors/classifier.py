@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import tensorflow as tf
@@ -80,6 +83,11 @@ class Classifier:
         return output_shape[1]
 
     @property
+    def widest_output_bytes(self) -> int:
+        """Bytes of the largest output of a layer for one instance, as float32; an open length counts as 1."""
+        return 4 * max(math.prod(size or 1 for size in shape[1:]) for shape in _output_shapes(self.model))
+
+    @property
     def advice(self) -> str:
         """What to do when the outputs turn out to be no distributions."""
         option = "model_from_logits" if self.role == "model" else "distilled_from_logits"
@@ -105,6 +113,19 @@ class Classifier:
             tf.float64,
         )
         return tf.nn.softmax(outputs) if self.from_logits else outputs
+
+
+def _output_shapes(model: Any) -> Iterator[tuple[int | None, ...]]:
+    for layer in [model, *_layers(model)]:
+        # A layer that was called twice, or never, has no output of its own.
+        with suppress(AttributeError, ValueError):
+            yield from (tuple(tensor.shape) for tensor in tf.nest.flatten(layer.output))
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    for layer in getattr(model, "layers", ()):
+        yield layer
+        yield from _layers(layer)
 
 
 def common_input_shape(student: Classifier, teacher: Classifier | None) -> InputShape:

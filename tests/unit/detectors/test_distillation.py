@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -100,6 +101,32 @@ def test_predictions_are_returned_with_the_scores(classifier, rng):
     np.testing.assert_allclose(y, squares / squares.sum(axis=1, keepdims=True), rtol=1e-5)
     np.testing.assert_allclose(p, student.predict(X, verbose=0), rtol=1e-5)
     np.testing.assert_allclose(scores, kld(y, p), rtol=1e-5, atol=1e-6)
+
+
+def test_scores_are_bit_identical_in_whatever_batches_instances_come(rng):
+    layers = tf.keras.layers
+
+    def convolutional(filters):
+        return tf.keras.Sequential(
+            [
+                tf.keras.Input((32, 32, 3)),
+                layers.Conv2D(filters, 4, strides=2, activation="relu"),
+                layers.Flatten(),
+                layers.Dense(3, activation="softmax"),
+            ]
+        )
+
+    X = rng.normal(size=(101, 32, 32, 3)).astype(np.float32)
+    y = softmax(rng.normal(size=(101, 3))).astype(np.float32)
+    # The student's first layer writes 230 kB an image, so that all of them take several calls.
+    detector = ModelDistillation(distilled_model=convolutional(256), model=convolutional(8))
+    plain = detector.score(X, batch_size=len(X), predictions=y)
+    np.testing.assert_array_equal(detector.score_predictions(X, y), plain)
+    np.testing.assert_array_equal(detector.score_instances(X), detector.score(X, batch_size=len(X)))
+    for sizes in ([1, 2, 98], [33, 67, 1], [1, 1, 3, 48, 48]):
+        bounds = np.cumsum([0, *sizes])
+        parts = [detector.score_predictions(X[a:b], y[a:b]) for a, b in pairwise(bounds)]
+        np.testing.assert_array_equal(np.concatenate(parts), plain)
 
 
 def test_batch_size_changes_neither_scores_nor_graphs(classifier, rng):
