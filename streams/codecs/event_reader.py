@@ -252,7 +252,7 @@ def text_at(event: dict[str, Any], path: str) -> str | None:
     if found is not None and not _is_whole(found):
         refuse(
             RejectReason.UNDECODABLE,
-            f"The field {path!r} has half of a surrogate pair, expected whole characters.",
+            f"The field {path!r} has half of a surrogate pair or is not UTF-8, expected whole characters.",
         )
     return found
 

@@ -110,16 +110,10 @@ class Plan:
 
         def read(cursors: Cursors, found: Found) -> None:
             chosen = read_longs(cursors)
-            for index in np.unique(chosen).tolist():
-                mask = chosen == index
-                if not 0 <= index < len(branches):
-                    cursors.doubt(mask)
-                elif mask.all():
-                    branches[index](cursors, found)
-                else:
-                    part = cursors.subset(mask)
-                    branches[index](part, found)
-                    cursors.take_back(mask, part)
+            known = (chosen >= 0) & (chosen < len(branches))
+            cursors.doubt(~known)
+            for index, part in cursors.each_kind(np.where(known, chosen, 0)):
+                branches[index](part, found)
 
         return Part(read, 1)
 

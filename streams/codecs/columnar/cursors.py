@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -83,19 +83,38 @@ class Cursors:
         """Return the byte at each position, shape (m,); that of another value where there is none left."""
         return self.data[self.at]
 
+    def peek(self, width: int) -> Bytes:
+        """Return the next ``width`` bytes at each position, shape (m, width).
+
+        Where a value has fewer left, what follows are bytes of another one.
+        """
+        if width == 0 or width > len(self.data) or not len(self):
+            return np.zeros((len(self), width), dtype=np.uint8)
+        # Every position is seen as one item of ``width`` bytes, so that each is copied as a whole.
+        items = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, strides=(1,))
+        taken: Bytes = items[np.minimum(self.at, len(items) - 1)].view(np.uint8).reshape(len(self), width)
+        return taken
+
     def gather(self, width: int) -> Bytes:
         """Return the next ``width`` bytes at each position, shape (m, width), and move behind them.
 
         Worthless for values that are doubted then.
         """
-        start = np.minimum(self.at, max(len(self.data) - width, 0))
+        taken = self.peek(width)
         self.advance(width)
-        if width == 0 or width > len(self.data) or not len(self):
-            return np.zeros((len(self), width), dtype=np.uint8)
-        # Every position is seen as one item of ``width`` bytes, so that each is copied as a whole.
-        items = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, strides=(1,))
-        taken: Bytes = items[start].view(np.uint8).reshape(len(self), width)
         return taken
+
+    def each_kind(self, kinds: Ints | Bytes) -> Iterator[tuple[int, Cursors]]:
+        """Go through the values kind by kind, given the kind of each, and take them back when moved."""
+        distinct = np.unique(kinds).tolist()
+        for kind in distinct:
+            if len(distinct) == 1:
+                yield kind, self
+                return
+            chosen = kinds == kind
+            part = self.subset(chosen)
+            yield kind, part
+            self.take_back(chosen, part)
 
     def texts(self, lengths: Ints) -> list[str | None]:
         """Return the next ``lengths`` bytes of each value as text, and move behind them.

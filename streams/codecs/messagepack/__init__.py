@@ -1,0 +1,1 @@
+"""Format ``msgpack``: events as MessagePack maps."""
