@@ -45,7 +45,8 @@ class ExactReader:
             # Text that nobody reads need not be UTF-8; in text that is read, an escape is refused.
             event: Any = schemaless_reader(stream, self._plain, None, handle_unicode_errors="surrogateescape")
         except Exception as error:  # fastavro lets through whatever wrong bytes happen to cause.
-            found = str(error) or type(error).__name__
+            # Without the memory address of the stream that fastavro names.
+            found = str(error).partition(" from <")[0] or type(error).__name__
             _refuse(f"The value is not what its Avro schema says ({shown(found)}).")
         if stream.tell() != len(encoded):
             _refuse(
