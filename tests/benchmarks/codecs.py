@@ -1,0 +1,135 @@
+"""Events a second of each codec, alone and in one thread, beside those of the JSON codec.
+
+Run as ``python -m tests.benchmarks.codecs``. Codecs take turns, batch after batch; the best of all rounds
+counts, so that whatever else the machine does disturbs all alike. Each event holds 30 numbers, two
+probabilities and an id.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.codecs.protocol import Codec, open_codec
+from streams.events import EventSchema
+from streams.records import Headers, RecordBatch
+from tests.records_in_memory import batch_of
+
+FEATURES, CLASSES, DECIMALS, BATCH = 30, 2, 6, 5000
+ATTRIBUTES = {"specversion": "1.0", "source": "/s", "type": "t", "time": "2026-11-20T12:00:00Z"}
+SCHEMA = EventSchema((FEATURES,), CLASSES)
+
+Numbers = npt.NDArray[np.float64]
+Row = tuple[str, Numbers, Numbers]
+
+
+class Case(NamedTuple):
+    """One way to encode an event."""
+
+    name: str
+    format: str
+    options: dict[str, Any]
+    encode: Callable[[Row], tuple[bytes, Headers]]
+
+
+def compact(event: Any) -> bytes:
+    """Write JSON without blanks."""
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+def plain(row: Row) -> dict[str, Any]:
+    """Return a ``json`` event."""
+    identifier, instance, prediction = row
+    return {"id": identifier, "instance": instance.tolist(), "prediction": prediction.tolist()}
+
+
+def oip(row: Row, data: Callable[[Numbers], dict[str, Any]]) -> dict[str, Any]:
+    """Return an ``oip`` event with the tensors' data as ``data`` gives them."""
+    identifier, *tensors = row
+    described = [
+        [{"name": name, "shape": [1, len(numbers)], "datatype": "FP32", **data(numbers)}]
+        for name, numbers in zip(("x", "p"), tensors, strict=True)
+    ]
+    return {"id": identifier, "inputs": described[0], "outputs": described[1]}
+
+
+def oip_binary(row: Row) -> tuple[bytes, Headers]:
+    """Encode an event with its tensors behind the JSON."""
+    header = compact(oip(row, lambda numbers: {"parameters": {"binary_data_size": 4 * len(numbers)}}))
+    tail = b"".join(numbers.astype("<f4").tobytes() for numbers in row[1:])  # type: ignore[union-attr]
+    return header + tail, [("Inference-Header-Content-Length", str(len(header)).encode())]
+
+
+def cloudevents_binary(row: Row) -> tuple[bytes, Headers]:
+    """Encode an event with attributes in headers."""
+    attributes = ATTRIBUTES | {"id": row[0]}
+    return compact(plain(row)), [(f"ce_{name}", text.encode()) for name, text in attributes.items()]
+
+
+def cloudevents_structured(row: Row) -> tuple[bytes, Headers]:
+    """Encode an event with attributes beside the data."""
+    attributes = ATTRIBUTES | {"id": row[0]}
+    return compact({**attributes, "data": plain(row)}), []
+
+
+def tensor(row: Row) -> tuple[bytes, Headers]:
+    """Encode an event as float32 numbers."""
+    return np.concatenate(row[1:]).astype("<f4").tobytes(), [("id", row[0].encode())]
+
+
+CASES = [
+    Case("json", "json", {}, lambda row: (compact(plain(row)), [])),
+    Case("oip", "oip", {}, lambda row: (compact(oip(row, lambda x: {"data": x.tolist()})), [])),
+    Case("oip, nested", "oip", {}, lambda row: (compact(oip(row, lambda x: {"data": [x.tolist()]})), [])),
+    Case("oip, binary", "oip", {}, oip_binary),
+    Case("cloudevents, binary", "cloudevents", {}, cloudevents_binary),
+    Case("cloudevents, structured", "cloudevents", {}, cloudevents_structured),
+    Case("tensor", "tensor", {}, tensor),
+]
+"""All codecs; the first is what the others are compared with."""
+
+
+def rows() -> Iterator[Row]:
+    """Draw the events of a batch."""
+    rng = np.random.default_rng(1)
+    for number, instance in enumerate(np.round(rng.normal(size=(BATCH, FEATURES)), DECIMALS)):
+        yield f"event-{number}", instance, np.array([0.25, 0.75])
+
+
+def measure(cases: list[Case], rounds: int) -> dict[str, float]:
+    """Return the best events a second of each case."""
+    drawn = list(rows())
+    prepared: dict[str, tuple[Codec, RecordBatch]] = {}
+    for case in cases:
+        values, headers = zip(*map(case.encode, drawn), strict=True)
+        prepared[case.name] = open_codec(case.format, SCHEMA, case.options), batch_of(values, headers)
+    best: dict[str, float] = {}
+    for _ in range(rounds):
+        for name, (codec, records) in prepared.items():
+            started = time.process_time()
+            batch = codec.decode(records)
+            seconds = time.process_time() - started
+            assert len(batch) == BATCH, batch.rejected[:1]
+            best[name] = max(best.get(name, 0.0), BATCH / seconds)
+    return best
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    best = measure(CASES, parser.parse_args().rounds)
+    yardstick = best[CASES[0].name]
+    print(f"{'codec':26} {'events/s':>10} {'of json':>8}")
+    for name, speed in best.items():
+        print(f"{name:26} {speed:10,.0f} {speed / yardstick:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
