@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import Message, Producer
 
+from monitor.alerts.received import ReceivedAlert
 from monitor.alerts.subscription import AlertSubscription
 from monitor.bench.deployment import CountedOffsets, Deployment
 from monitor.bench.events import Event, fill
@@ -83,7 +83,7 @@ def measure_delays(
     )
     producer = Producer(for_producer(config.kafka.properties))
     progress: list[tuple[float, Mapping[int, int]]] = []
-    arrivals: list[tuple[float, dict[str, Any]]] = []
+    arrivals: list[tuple[float, ReceivedAlert]] = []
     with closing(CountedOffsets(config)) as counted, MeasuredWorker(config) as worker:
         # The first batch makes TensorFlow build its graph, which is not what is measured.
         fill(producer, deployment.events_topic, events, partitions, partitions)
@@ -145,10 +145,10 @@ class _Published:
             delays.append(at - np.array(times[1:])[seen])
         return _delays(np.concatenate(delays))
 
-    def until_alert(self, arrivals: Sequence[tuple[float, dict[str, Any]]]) -> Delays | None:
+    def until_alert(self, arrivals: Sequence[tuple[float, ReceivedAlert]]) -> Delays | None:
         delays = []
         for at, alert in arrivals:
-            offsets = alert["data"]["window"]["offsets"][self._topic]
+            offsets = alert.window.offsets[self._topic]
             closed_by = max(self._times[int(partition)][last] for partition, (_, last) in offsets.items())
             delays.append(at - closed_by)
         return _delays(np.array(delays)) if delays else None

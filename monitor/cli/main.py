@@ -14,7 +14,7 @@ SUBCOMMANDS = {
     "check": "Check config, bundles, Kafka, topics, Redis and references.",
     "worker": "Watch the input topics and publish alerts.",
     "bench": "Measure what one worker sustains on your Kafka and Redis.",
-    "alerts": "Follow the alerts.",
+    "alerts": "Follow the alerts, or hand them on to Alertmanager and webhooks.",
     "dashboard": "Show all monitors and segments as a live web page.",
     "send": "Publish inference events from a file.",
     "experiment": "Repeat the published study of harmful drift, on your data or on digits.",

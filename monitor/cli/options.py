@@ -38,12 +38,21 @@ class ExampleGroup(ExampleCommand, click.Group):
 
 def config_option(function: _Function) -> _Function:
     """Add ``-c/--config``."""
+    return _config_option(function, required=True)
+
+
+def optional_config_option(function: _Function) -> _Function:
+    """Add ``-c/--config`` to a group that does something itself when no subcommand is called."""
+    return _config_option(function, required=False)
+
+
+def _config_option(function: _Function, *, required: bool) -> _Function:
     return click.option(
         "-c",
         "--config",
         "config_path",
         type=click.Path(path_type=Path),
-        required=True,
+        required=required,
         metavar="FILE",
         help="The config, such as monitor.yaml.",
     )(function)

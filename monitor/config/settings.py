@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from monitor.config.connections import KafkaConfig, RedisConfig, SchemaRegistryConfig
 from monitor.config.faults import KeyPath
+from monitor.config.forwarding import ForwardConfig
 from monitor.config.http import HttpConfig
 from monitor.config.section import Section, SectionError
 from monitor.config.types import (
@@ -330,6 +331,8 @@ class Config(Section):
     """How the worker goes about its work."""
     state: StateConfig | None = None
     """What windows are rebuilt from, with all their verdicts and alerts, when Redis has lost its data."""
+    forward: ForwardConfig | None = None
+    """Who alerts are handed on to."""
     monitors: Annotated[tuple[MonitorConfig, ...], Field(strict=False, min_length=1)]
     """What is watched; at least one."""
 

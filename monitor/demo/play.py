@@ -102,7 +102,7 @@ def play(audience: Audience, seed: int) -> Story:
             for _ in range(scene.phase.windows):
                 send_window(scene.phase)
                 scene.verdicts.append(verdict(sum(len(known.verdicts) for known in scenes) + 1))
-                kinds = [str(alert["type"]).split(".")[2] for alert in alerts.poll(ALERT_SECONDS)]
+                kinds = [alert.kind.value for alert in alerts.poll(ALERT_SECONDS)]
                 scene.alerts += kinds
                 audience.saw(scene.phase, scene.verdicts[-1], kinds)
         story = Story(study.traffic.accuracy, scenes)

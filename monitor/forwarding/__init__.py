@@ -1,0 +1,1 @@
+"""Handing alerts on to Alertmanager and to webhooks."""
