@@ -49,6 +49,8 @@ class Faults:
             reason = self._tls
             if "certificate verify failed" in reason:
                 reason = _refused_certificate(self._properties) or reason
+            elif "closed by peer" in reason:
+                reason = "the broker closed it; it may speak no TLS there, or want a client certificate"
             return f"The TLS connection to {where} failed: {reason}; {_TLS}"
         reached = next(
             (self._texts[name] for name in ("_RESOLVE", "_TRANSPORT", "_TIMED_OUT") if name in self._texts),

@@ -59,10 +59,12 @@ def _sentence(config: Config, error: RedisError) -> str:
     reason = str(error).rstrip(".")
     if "DB index is out of range" in reason:
         return f"{reason}; redis.url ends in the number of a database that it does not have."
+    if "reset by peer" in reason or "closed by server" in reason or "EOF occurred" in reason:
+        if config.redis.url.scheme == "rediss":
+            return f"{reason}; it may want a client certificate, redis.ssl_certfile."
+        return f"{reason}; it may expect TLS, for which redis.url begins with rediss://."
     if not isinstance(error, RedisUnavailableError) or "check redis." in reason:
         return f"{reason}."
-    if config.redis.url.scheme == "redis" and ("reset by peer" in reason or "closed by server" in reason):
-        return f"{reason}; it may expect TLS, for which redis.url begins with rediss://."
     if config.redis.url.scheme == "rediss" and "Timeout" in reason:
         return f"{reason}; it may not speak TLS, without which redis.url begins with redis://."
     return f"{reason}; check redis.url."

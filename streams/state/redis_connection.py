@@ -45,6 +45,7 @@ _PASSING = (
 )
 
 
+_TLS_REASON = re.compile(r"(?:\[(?:SSL|X509)[^]]*\] |(?=EOF occurred))(.*?)\.?(?: \(_ssl|$)")
 _UNREADABLE_KEY = "the private key cannot be read with this passphrase, or is not that of the certificate"
 
 
@@ -169,7 +170,7 @@ class RedisConnection:
                     f"The user {self._user!r} of Redis at {self._where} lacks a right: {reason}."
                 )
             return RedisError(f"{self.lacking([f'+{command[1]}'])}.")
-        if (tls := re.search(r"\[(?:SSL|X509)[^]]*\] (.*?)\.?(?: \(_ssl|$)", reason)) is not None:
+        if (tls := _TLS_REASON.search(reason)) is not None:
             refusal = _UNREADABLE_KEY if tls[1] == "PEM lib" else tls[1]
             return RedisUnavailableError(
                 f"The TLS connection to Redis at {self._where} failed: {refusal}; check redis.url and the"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
@@ -243,6 +244,9 @@ class TestCommand:
                 line = process.stdout.readline()
                 url = line.split()[1]
                 assert ask(url, "/api/overview").data["monitors"][0]["monitor"] == "digits"
+                # Whoever listens on all addresses answers at any of 127.0.0.0/8.
+                with socket.socket() as probe:
+                    assert probe.connect_ex(("127.0.0.2", urlsplit(url).port)) == errno.ECONNREFUSED
                 process.send_signal(signal.SIGTERM)
                 _, errors = process.communicate(timeout=SECONDS)
             finally:

@@ -131,6 +131,33 @@ def test_every_kind_of_bad_event_is_a_dead_letter_and_its_neighbours_are_counted
     assert len({int(letter.headers()[-1][1]) for letter in letters}) == len(bad)
 
 
+def test_giant_events_are_dead_letters_soon(tiny, kafka, redis_url, topics, run):
+    """Each is within what Kafka takes and, but for the last, within the limit of the config."""
+    whole = json.dumps(event(tiny)).encode()
+    giants = {
+        b'{"instance": ' + b"[" * 450_000 + b"]" * 450_000 + b"}": RejectReason.UNDECODABLE,
+        b'{"a":' * 180_000: RejectReason.UNDECODABLE,
+        b'{"comment": ' + b"[" * 450_000 + b"]" * 450_000 + b"," + whole[1:]: RejectReason.UNDECODABLE,
+        b'{"instance": [' + b"1," * 450_000 + b"1]," + whole[whole.index(b'"prediction"') :]: (
+            RejectReason.WRONG_SHAPE
+        ),
+        b"{" + b",".join(b'"%d":0' % key for key in range(90_000)) + b"}": RejectReason.MISSING_FIELD,
+        b'{"instance": [' + b"7" * 900_000 + b"]," + whole[whole.index(b'"prediction"') :]: (
+            RejectReason.WRONG_SHAPE
+        ),
+        b'"' + b"x" * 960_000 + b'"': RejectReason.TOO_LARGE,
+    }
+    publish(kafka.bootstrap, topics["events"], list(giants), partitions=[0] * len(giants))
+    account = Account()
+    account.send(kafka.bootstrap, topics["events"], tiny.calm(WINDOW, seed=4), [0] * WINDOW)
+    worker = run(input={"max_bytes": 950_000})
+    account.check(wait_for_verdicts(worker, redis_url, "m", 1))
+
+    letters = consume(kafka.bootstrap, topics["rejected"], len(giants))
+    found = [dict(letter.headers())[header_names.REJECT_REASON].decode() for letter in letters]
+    assert found == [reason.value for reason in giants.values()]
+
+
 def test_batch_of_nothing_but_bad_events_moves_on(tiny, kafka, redis_url, topics, run):
     publish(kafka.bootstrap, topics["events"], [b"nonsense"] * 30, partitions=[0] * 30)
     worker = run()

@@ -253,6 +253,14 @@ def test_archive_that_unpacks_to_too_much(bundle):
     refused(bundle, "config.json in distilled.keras unpacks to 17,825,792 bytes; the limit is 16,777,216")
 
 
+def test_archive_that_says_it_unpacks_to_less(bundle):
+    content = archive(bundle, members={"config.json": b" " * (17 * 2**20)})
+    true, false = (size.to_bytes(4, "little") for size in (17 * 2**20, 1000))
+    assert content.count(true) == 2
+    put(bundle, "distilled.keras", content.replace(true, false))
+    refused(bundle, "distilled.keras is not a readable Keras archive: (Bad CRC-32|.*JSON|Expecting value)")
+
+
 def weights_file(write) -> bytes:
     file = io.BytesIO()
     with h5py.File(file, "w") as weights:
