@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from monitor.alerts.alert import Alert
+from monitor.bundle_shelf import BundleShelf
 from monitor.codec_services import codec_services
-from monitor.config import Config
+from monitor.config import Config, MonitorConfig
 from monitor.config.kafka_properties import for_consumer, for_producer
 from monitor.metrics.endpoint import Endpoint
 from monitor.metrics.instruments import Instruments
 from monitor.pipeline import Pipeline
+from monitor.reload import Reloader
 from monitor.state_topic import StateTopic
-from monitor.watch import open_watches
+from monitor.watch import Watch, open_watches
 from monitor.worker import Worker
 from streams.kafka.dead_letters import DeadLetters
 from streams.kafka.producer import DeliveryConfirmedProducer, PendingDelivery
 from streams.state.redis_connection import RedisConnection
 
 
-def open_worker(config: Config) -> Worker:
+def open_worker(config: Config, path: Path | None = None) -> Worker:
     """Make a worker with all that it needs; nothing is consumed before its ``run``.
 
     Parameters
     ----------
     config
         What to watch.
+    path
+        The file it was read from, to take up changes of it; None for none.
 
     Raises
     ------
@@ -42,15 +49,21 @@ def open_worker(config: Config) -> Worker:
     state = None
     if config.state is not None:
         state = StateTopic(config.state.topic, producer, for_consumer(config.kafka.properties))
-    watches = open_watches(
-        config.monitors,
-        connection,
-        send_alert,
-        state=state,
-        prefix=config.redis.prefix,
-        lease_ms=int(config.worker.lease_seconds * 1000),
-        instruments=instruments,
-    )
+    bundles = BundleShelf()
+
+    def open_all(monitors: Sequence[MonitorConfig]) -> list[Watch]:
+        return open_watches(
+            monitors,
+            connection,
+            send_alert,
+            state=state,
+            prefix=config.redis.prefix,
+            lease_ms=int(config.worker.lease_seconds * 1000),
+            instruments=instruments,
+            bundles=bundles,
+        )
+
+    watches = open_all(config.monitors)
     pipeline = Pipeline(
         watches,
         connection,
@@ -58,7 +71,8 @@ def open_worker(config: Config) -> Worker:
         instruments=instruments,
         codec_services=codec_services(config),
     )
+    reloader = None if path is None else Reloader(path, config, watches, bundles, open_all, pipeline.check)
     endpoint = None
     if config.worker.http is not None:
         endpoint = Endpoint(config.worker.http, config, instruments, lambda: pipeline.monitors)
-    return Worker(config, pipeline, producer, instruments, endpoint)
+    return Worker(config, pipeline, producer, instruments, endpoint, reloader)

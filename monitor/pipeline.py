@@ -9,18 +9,18 @@ called again for the same batch after a ``RedisUnavailableError``; what was coun
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
 from monitor.metrics.instruments import Instruments
 from monitor.stages import Stages
-from monitor.topic_reader import TopicReader
+from monitor.topic_reader import readers
 from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
 from streams.events import RejectedEvent
-from streams.kafka.commits import Mark
+from streams.kafka.commits import Mark, counter_tags
 from streams.kafka.consumer import Partition
 from streams.records import RecordBatch
 from streams.state.redis_connection import RedisConnection, ScriptCall
@@ -81,6 +81,8 @@ class Pipeline:
 
     Attributes
     ----------
+    watches
+        The monitors.
     stages
         How long decoding (``decode``), scoring (``model``), sorting scores into windows (``windows``), Redis
         (``redis``), and tests and alerts (``verdicts``) took so far.
@@ -98,54 +100,76 @@ class Pipeline:
     ) -> None:
         self._instruments = instruments or Instruments()
         self.stages = Stages(self._instruments.took)
-        self._watches: dict[str, list[Watch]] = {}
-        for watch in watches:
-            self._watches.setdefault(watch.config.input.topic, []).append(watch)
-        services = codec_services or {}
-        self._readers = {topic: TopicReader(members, services) for topic, members in self._watches.items()}
-        self._discoveries = {
-            (prefix, q): DiscoveryControl(q, connection, prefix)
-            for prefix, q in {(watch.store.keys.prefix, watch.config.test.fdr) for watch in watches}
-            if q is not None
-        }
+        self._codec_services = codec_services or {}
         self._redis = connection
+        self._discoveries: dict[tuple[str, float], DiscoveryControl] = {}
         self._dead_letters = dead_letters
         self._claim_every = claim_every_seconds
         self._claim_at = self._age_at = 0.0
         self._next: dict[Partition, int] = {}
         self._depends: dict[tuple[str, Partition], int | None] = {}
+        self.watch(watches)
 
     @property
     def topics(self) -> list[str]:
         """Topics to read."""
-        return list(self._watches)
+        return list(self._readers)
+
+    def check(self, watches: Sequence[Watch]) -> None:
+        """Look whether this pipeline could have these monitors.
+
+        Raises
+        ------
+        ConfigError, CodecError
+            If a monitor cannot read what its config says.
+        """
+        readers(watches, self._codec_services)
+
+    def watch(self, watches: Sequence[Watch]) -> None:
+        """Have these monitors from the next batch on, attached already unless ``attach`` follows.
+
+        Those that are no more among them stop counting, and their state stays in Redis.
+        """
+        self._readers = readers(watches, self._codec_services)
+        self.watches = list(watches)
+        names = {watch.config.name for watch in watches}
+        self._depends = {place: low for place, low in self._depends.items() if place[0] in names}
+        rates = {(watch.store.keys.prefix, watch.config.test.fdr) for watch in watches}
+        self._discoveries = {
+            (prefix, q): self._discoveries.get((prefix, q)) or DiscoveryControl(q, self._redis, prefix)
+            for prefix, q in rates
+            if q is not None
+        }
 
     @property
     def monitors(self) -> list[str]:
         """Names of the monitors."""
-        return [watch.config.name for watch in self._all()]
+        return [watch.config.name for watch in self.watches]
 
     def attach(self) -> None:
         """Take what is in Redis as the truth; drop all that was held in memory."""
         self._depends.clear()
         self._next.clear()
-        for watch in self._all():
+        for watch in self.watches:
             watch.attach()
 
-    def counted(self, partition: Partition) -> list[int | None]:
-        """Read, for each monitor of a partition, the next offset that Redis has not counted; None for none.
+    def counted(self, partition: Partition) -> dict[str, int | None]:
+        """Read, by monitor of a partition, the next offset that Redis has not counted; None for none.
 
         Raises
         ------
         StateLostError
             If Redis no longer holds the data set that this pipeline is attached to.
         """
-        return [watch.store.counted(partition.number) for watch in self._watches[partition.topic]]
+        return {
+            watch.config.name: watch.store.counted(partition.number) for watch in self._of(partition.topic)
+        }
 
-    def restart_counting(self, partition: Partition) -> None:
-        """Count a partition from scratch, because its topic was created anew."""
-        for watch in self._watches[partition.topic]:
-            watch.store.forget_progress(partition.number)
+    def restart_counting(self, partition: Partition, monitors: Collection[str]) -> None:
+        """Let monitors count a partition from scratch, because its topic was created anew."""
+        for watch in self._of(partition.topic):
+            if watch.config.name in monitors:
+                watch.store.forget_progress(partition.number)
 
     def score(self, records: RecordBatch) -> ScoredBatch:
         """Decode and score a batch; rejected records are on their way to the dead letters then."""
@@ -195,7 +219,7 @@ class Pipeline:
                     watch.use_reference(appended.reference)
                     watch.judge(appended.closed, appended.alert_states)
         self._decide()
-        for watch in self._watches[batch.topic]:
+        for watch in self._of(batch.topic):
             self._learn_dependencies(watch, batch)
         for number, offset in batch.next_offsets.items():
             self._next[Partition(batch.topic, number)] = offset
@@ -211,20 +235,20 @@ class Pipeline:
             If Redis holds less than was counted; the partitions must be read again.
         """
         self.settle()
-        for watch in self._all():
+        for watch in self.watches:
             waiting = watch.ledger.waiting()
             if waiting:
                 watch.ledger.learn(watch.store.alert_states(waiting))
         now = time.monotonic()
         if now >= self._age_at:
             self._age_at = now + AGE_CHECK_SECONDS
-            for watch in self._all():
+            for watch in self.watches:
                 aged = watch.store.close_aged()
                 if aged is not None:
                     watch.judge(aged.closed, aged.alert_states)
         if now >= self._claim_at:
             self._claim_at = now + self._claim_every
-            for watch in self._all():
+            for watch in self.watches:
                 abandoned = watch.store.claim()
                 segments = sorted({window.segment for window in abandoned})
                 watch.judge(abandoned, watch.store.alert_states(segments) if segments else {})
@@ -236,32 +260,37 @@ class Pipeline:
 
     def unsettled(self) -> int:
         """Count verdicts that are not settled yet."""
-        return sum(watch.ledger.unsettled() + len(watch.undecided) for watch in self._all())
+        return sum(watch.ledger.unsettled() + len(watch.undecided) for watch in self.watches)
 
     def marks(self) -> dict[Partition, Mark]:
         """Positions to commit: how far each partition is counted, and from where that could be rebuilt."""
         marks = {}
         for partition, offset in self._next.items():
-            lows = [self._depends[watch.config.name, partition] for watch in self._watches[partition.topic]]
-            marks[partition] = Mark(offset, min((low for low in lows if low is not None), default=offset))
+            names = [
+                watch.config.name
+                for watch in self._of(partition.topic)
+                if (watch.config.name, partition) in self._depends
+            ]
+            lows = [low for name in names if (low := self._depends[name, partition]) is not None]
+            marks[partition] = Mark(offset, min(lows, default=offset), counter_tags(names))
         return marks
 
     def release(self, partitions: Iterable[Partition]) -> None:
         """Forget the positions of partitions that are no longer this worker's."""
         for partition in partitions:
             self._next.pop(partition, None)
-            for watch in self._watches[partition.topic]:
+            for watch in self._of(partition.topic):
                 self._depends.pop((watch.config.name, partition), None)
 
-    def _all(self) -> list[Watch]:
-        return [watch for members in self._watches.values() for watch in members]
+    def _of(self, topic: str) -> Sequence[Watch]:
+        return self._readers[topic].members if topic in self._readers else ()
 
     def _decide(self) -> None:
         """Decide the windows that wait for it; those of all monitors that share a rate in one round trip."""
         for (prefix, q), control in self._discoveries.items():
             waiting = [
                 watch
-                for watch in self._all()
+                for watch in self.watches
                 if watch.undecided and (watch.store.keys.prefix, watch.config.test.fdr) == (prefix, q)
             ]
             if waiting:
@@ -285,7 +314,7 @@ class Pipeline:
 
     def _settle_and_run(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run calls in one round trip with all settlements that are due, and return the calls' replies."""
-        due = [(watch, found) for watch in self._all() if (found := watch.ledger.settlements())]
+        due = [(watch, found) for watch in self.watches if (found := watch.ledger.settlements())]
         settle_calls = [watch.store.settle_call(found) for watch, found in due]
         if not settle_calls and not calls:
             return []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ from streams.codecs.protocol import Codec, codec_class, open_codec
 from streams.events import EventBatch, RejectedEvent, RejectReason
 from streams.records import RecordBatch
 from streams.state.windows import ScoredRows
+
+NO_SERVICES: Mapping[str, Any] = MappingProxyType({})
 
 
 class MonitorRows(NamedTuple):
@@ -52,6 +55,20 @@ class Reading:
     refused: Sequence[RejectedEvent]
 
 
+def readers(watches: Sequence[Watch], codec_services: Mapping[str, Any]) -> dict[str, TopicReader]:
+    """Make the reader of each topic that monitors read.
+
+    Raises
+    ------
+    ConfigError, CodecError
+        If a monitor cannot read what its config says.
+    """
+    by_topic: dict[str, list[Watch]] = {}
+    for watch in watches:
+        by_topic.setdefault(watch.config.input.topic, []).append(watch)
+    return {topic: TopicReader(members, codec_services) for topic, members in by_topic.items()}
+
+
 class TopicReader:
     """Decodes, routes and scores the records of one topic.
 
@@ -62,13 +79,19 @@ class TopicReader:
     codec_services
         What codecs may ask for beside their options, by name.
 
+    Attributes
+    ----------
+    members
+        The same.
+
     Raises
     ------
     ConfigError
         If a monitor chooses events by a field and its format has none.
     """
 
-    def __init__(self, members: Sequence[Watch], codec_services: Mapping[str, Any]) -> None:
+    def __init__(self, members: Sequence[Watch], codec_services: Mapping[str, Any] = NO_SERVICES) -> None:
+        self.members = members
         self._order = {watch: number for number, watch in enumerate(members)}
         self._groups = [_Group(alike, codec_services) for alike in _reading_alike(members)]
         self._places = sorted({place for watch in members for place, _ in watch.route.conditions}, key=str)

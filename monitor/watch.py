@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from detectors import Bundle, ModelDistillation, load_bundle
+from detectors import Bundle, ModelDistillation
 from detectors.promises.promises import Threshold
 from detectors.window_tests import WindowTest
 from monitor.alerts.alert import Alert, AlertSource, build_alert
 from monitor.alerts.policy import AlertKind, AlertState
+from monitor.bundle_shelf import BundleShelf
 from monitor.config import MonitorConfig
 from monitor.errors import ConfigError
 from monitor.metrics.instruments import Instruments
@@ -63,6 +63,8 @@ class Watch:
 
     Attributes
     ----------
+    bundle
+        The detector with its reference.
     route
         Which events it watches.
     undecided
@@ -82,6 +84,7 @@ class Watch:
         instruments: Instruments | None = None,
     ) -> None:
         self.config = config
+        self.bundle = bundle
         self.route = Route.of(config)
         self.detector = _distillation(config, bundle)
         self._reference_scores = _reference(config, bundle)
@@ -210,8 +213,11 @@ def open_watches(
     prefix: str,
     lease_ms: int,
     instruments: Instruments | None = None,
+    bundles: BundleShelf | None = None,
 ) -> list[Watch]:
     """Make the monitors of a config; a bundle that several of them name is loaded once.
+
+    ``bundles`` are those loaded already.
 
     Raises
     ------
@@ -220,13 +226,10 @@ def open_watches(
     ConfigError
         If a bundle is not what its monitor needs.
     """
-    bundles: dict[tuple[Path, bool], Bundle] = {}
+    bundles = BundleShelf() if bundles is None else bundles
     watches = []
     for config in configs:
-        wanted = (config.detector, config.prediction == "run")
-        bundle = bundles.get(wanted)
-        if bundle is None:
-            bundle = bundles[wanted] = load_bundle(config.detector, with_model=wanted[1])
+        bundle = bundles.get(config.detector, with_model=config.prediction == "run")
         watches.append(
             Watch(
                 config,

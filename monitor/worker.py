@@ -19,6 +19,7 @@ from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
 from monitor.pipeline import Pipeline, ScoredBatch
 from monitor.rejections import RejectionLimit
+from monitor.reload import Reloader
 from streams.errors import KafkaError
 from streams.kafka.commits import Mark, start_of
 from streams.kafka.consumer import BatchConsumer, Partition
@@ -44,6 +45,8 @@ class Worker:
         Its monitors.
     producer
         Sends alerts and dead letters.
+    reloader
+        Looks after the config file; None when it is read only once.
     instruments
         Metrics, kept by the pipeline too.
     endpoint
@@ -57,6 +60,7 @@ class Worker:
         producer: DeliveryConfirmedProducer,
         instruments: Instruments,
         endpoint: AbstractContextManager[object] | None = None,
+        reloader: Reloader | None = None,
     ) -> None:
         self._config = config
         self._pipeline = pipeline
@@ -64,6 +68,7 @@ class Worker:
         self._stopping = threading.Event()
         self._instruments = instruments
         self._endpoint = nullcontext() if endpoint is None else endpoint
+        self._reloader = reloader
         self._patience = Patience(self._stopping, instruments.held_up)
         self._positions = instruments.positions
         self._marks: dict[Partition, Mark] = {}
@@ -86,6 +91,11 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to finish what is in hand and return from ``run``; callable from any thread."""
         self._stopping.set()
+
+    def reload(self) -> None:
+        """Ask the worker to take up its config file anew; callable from any thread."""
+        if self._reloader is not None:
+            self._reloader.ask()
 
     def run(self) -> None:
         """Work until ``stop`` is called.
@@ -126,11 +136,14 @@ class Worker:
             with self._pipeline.stages.timed("fetch"):
                 polled = self._consumer.poll(settings.batch_size, settings.batch_wait_ms / 1000)
             for records in polled:
-                self._process(records)
+                # Of a topic that is no longer watched a few records may still arrive.
+                if records.topic in self._pipeline.topics:
+                    self._process(records)
             if self._consumer.out_of_reach:
                 self._find_place_again()
             self._producer.poll()
             self._patiently(self._pipeline.tick)
+            self._take_up_config()
             if time.monotonic() >= self._commit_at:
                 self._commit(self._positions, wait=False)
                 self._commit_at = time.monotonic() + settings.commit_interval_seconds
@@ -161,6 +174,54 @@ class Worker:
         scored: list[ScoredBatch] = []
         self._patiently(lambda: scored.append(self._pipeline.score(records)))
         return scored[0]
+
+    def _take_up_config(self) -> None:
+        """Put a config in force that is ready: all read before is counted, what comes next is its own."""
+        found = None if self._reloader is None else self._reloader.ready()
+        if self._reloader is None or found is None:
+            return
+        self._patiently(self._settle_everything)
+        for watch in found.fresh:
+            self._patiently(watch.attach)
+        self._pipeline.watch(found.watches)
+
+        def admit() -> None:
+            for partition, position in self._positions.items():
+                counted = self._pipeline.counted(partition)
+                joining = {name: counted[name] for name in found.added if name in counted}
+                if joining:
+                    self._admit(partition, joining, position, self._consumer.bounds(partition)[1])
+
+        self._patiently(admit)
+        self._consumer.subscribe(self._pipeline.topics)
+        self._reloader.done()
+        log.info("Took up the config: %s.", found)
+
+    def _settle_everything(self) -> None:
+        """Leave no verdict to another worker: deliver alerts, then where that brings the segments."""
+        for _ in range(2):
+            self._producer.flush(DELIVERY_SECONDS)
+            self._pipeline.settle()
+
+    def _admit(
+        self, partition: Partition, joining: Mapping[str, int | None], position: int, log_end: int
+    ) -> None:
+        """Let monitors that were not watched before begin at a position, and say what that means for them."""
+        where = f"partition {partition.number} of topic {partition.topic!r}"
+        for name, counted in joining.items():
+            if counted is None:
+                log.info("Monitor %r begins at offset %d of %s.", name, position, where)
+            elif counted > log_end:
+                self._pipeline.restart_counting(partition, [name])
+                log.warning("Monitor %r once counted a former topic; it begins anew with %s.", name, where)
+            elif counted < position:
+                log.warning(
+                    "Monitor %r is watched again; offsets %d to %d of %s passed without it.",
+                    name,
+                    counted,
+                    position - 1,
+                    where,
+                )
 
     def _recover(self) -> None:
         """Start over from what Redis still holds."""
@@ -194,7 +255,9 @@ class Worker:
         log_start, log_end = self._consumer.bounds(partition)
         if default is None:
             default = log_end if mark is None and self._skips_the_past(partition) else log_start
-        start = start_of(mark, self._pipeline.counted(partition), log_start, log_end, default)
+        counted = self._pipeline.counted(partition)
+        start = start_of(mark, counted, log_start, log_end, default)
+        self._admit(partition, start.joining, start.offset, log_end)
         where = f"partition {partition.number} of topic {partition.topic!r}"
         if start.recreated:
             log.warning(
@@ -202,7 +265,7 @@ class Worker:
                 where,
                 log_end,
             )
-            self._pipeline.restart_counting(partition)
+            self._pipeline.restart_counting(partition, counted)
         if start.missing:
             self._instruments.missed(partition.topic, start.missing)
             lost = f"{start.missing} offsets of {where} are no longer in the topic and cannot be counted"

@@ -112,7 +112,8 @@ class WorkerThread:
         from monitor.assembly import open_worker
         from monitor.config.file import load_config
 
-        self.worker = open_worker(load_config(write_config(directory, config)))
+        self.config = write_config(directory, config)
+        self.worker = open_worker(load_config(self.config), self.config)
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 

@@ -30,7 +30,8 @@ def worker(config_path: Path) -> None:
     and nothing is lost.
 
     Several workers may run with the same config; they share the partitions. SIGTERM or Ctrl-C end a worker
-    within seconds, with exit code 0; what it had in hand is committed or found by the next one.
+    within seconds, with exit code 0; what it had in hand is committed or found by the next one. SIGHUP has it
+    read the config again and take up what has changed of the monitors, while the others go on.
     """
     stop = _StopSignals()
     config = read_config(config_path)
@@ -48,14 +49,14 @@ def worker(config_path: Path) -> None:
     for finding in require(check_all(config)):
         level = logging.WARNING if finding.severity is Severity.WARNING else logging.INFO
         log.log(level, "%s: %s", finding.subject, finding.sentence)
-    worker = open_worker(config)
+    worker = open_worker(config, config_path)
     stop.attach(worker)
     worker.run()
     log.info("Stopped.")
 
 
 class _StopSignals:
-    """SIGTERM and SIGINT ask the worker to stop; before there is one, they end the process.
+    """SIGTERM and SIGINT ask the worker to stop; before there is one, they end the process. SIGHUP reloads.
 
     The handlers are set before anything else happens, since process 1 of a container ignores these signals
     otherwise. A second signal ends the process at once.
@@ -65,9 +66,15 @@ class _StopSignals:
         self._worker: Worker | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._reload)
 
     def attach(self, worker: Worker) -> None:
         self._worker = worker
+
+    def _reload(self, number: int, frame: FrameType | None) -> None:
+        # Before there is a worker, the config in force has only just been read.
+        if self._worker is not None:
+            self._worker.reload()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self._worker is None:

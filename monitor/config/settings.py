@@ -54,6 +54,8 @@ class WorkerConfig(Section):
     """How long a closed window stays with the worker that closed it before another may test it."""
     commit_interval_seconds: PositiveSeconds = 1.0
     """How often offsets are committed to Kafka; what a restart reads again is skipped, not counted twice."""
+    reload_every_seconds: PositiveSeconds | None = None
+    """How often to look whether the config file has changed; on SIGHUP it is read again in any case."""
     max_rejected_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Fraction of rejected events at which the worker stops with an error; no limit when not given."""
     max_rejected_over_events: Annotated[int, Field(ge=1)] = 1000

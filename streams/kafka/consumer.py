@@ -73,6 +73,7 @@ class BatchConsumer:
         self._on_error = on_error
         self._fatal: str | None = None
         self.out_of_reach: set[Partition] = set()
+        self._topics: set[str] = set()
         self._any_partition = TopicPartition(topics[0], 0)
         self._consumer = Consumer(
             {
@@ -83,6 +84,13 @@ class BatchConsumer:
                 "on_commit": self._note_commit,
             }
         )
+        self.subscribe(topics)
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Read these topics from now on; partitions come and go as the group decides."""
+        if set(topics) == self._topics:
+            return
+        self._topics = set(topics)
         self._consumer.subscribe(
             list(topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
         )

@@ -140,7 +140,7 @@ def profile_stages(
 
     consumed = consume_all(bootstrap, "profile", count, keep)
     spent: dict[str, float] = {}
-    (watch,) = pipeline._watches[TOPICS["events"]]
+    (watch,) = pipeline.watches
     codec = codec_class("json")(watch.schema)
     pipeline.count(pipeline.score(batches[0]))  # TensorFlow builds its graph, Redis learns the scripts.
 

@@ -344,7 +344,7 @@ def test_windows_of_a_worker_that_died_undelivered_get_the_decision_they_had(
         dead.count(dead.score(batch))
     before = {
         (settlement.segment, verdict.sequence): verdict.threshold
-        for watch in dead._watches["events"]
+        for watch in dead.watches
         for settlement in watch.ledger.settlements()
         for verdict in map(Verdict.decode, settlement.verdicts)
     }

@@ -243,7 +243,7 @@ def test_two_monitors_share_the_round_trip(count):
 def test_scores_do_not_depend_on_the_shape_of_batches(count, redis_client, tiny):
     """One graph serves all batch sizes; nothing is traced again."""
     one = count({})
-    (watch,) = one.pipeline._watches[one.batches[0].topic]
+    (watch,) = one.pipeline.watches
     first = one.batches[0]
     for size in (1, 7, 25, 50):
         one.pipeline.score(RecordBatch(first.topic, first.messages[:size]))
