@@ -50,7 +50,7 @@ def test_a_service_has_a_pinned_image_or_is_built_here(name) -> None:
         assert build["target"] in stages()
         return
     tag = service["image"].partition(":")[2]
-    assert re.match(r"\d+\.\d+", tag), f"{service['image']} is not pinned"
+    assert re.match(r"v?\d+\.\d+", tag), f"{service['image']} is not pinned"
 
 
 @pytest.mark.parametrize("name", SERVICES)
