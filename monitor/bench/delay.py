@@ -128,7 +128,12 @@ class _Published:
                 event, partition = events[row % len(events)], row % len(self._times)
                 self._times[partition].append(time.monotonic())
                 producer.produce(
-                    self._topic, event.value, event.key, partition=partition, on_delivery=_refuse_failure
+                    self._topic,
+                    event.value,
+                    event.key,
+                    partition=partition,
+                    headers=event.headers or None,
+                    on_delivery=_refuse_failure,
                 )
                 row += 1
             producer.poll(0.001)

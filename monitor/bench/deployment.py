@@ -166,6 +166,8 @@ def _renamed(config: Config, monitors: Sequence[MonitorConfig]) -> Deployment:
     changes: dict[str, Any] = {
         "monitors": tuple(moved(monitor) for monitor in monitors),
         # Below the user's own prefix, where a Redis user who may write at all may write.
+        # The deployed worker may hold its port.
+        "worker": config.worker.model_copy(update={"http": None}),
         "redis": config.redis.model_copy(update={"prefix": f"{config.redis.prefix}:{name}"}),
     }
     if config.state is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from confluent_kafka import KafkaException, Producer
 
 from monitor.config import MonitorConfig
 from monitor.errors import SetupError
+from monitor.routing import Place, Route
 from monitor.samples.sample import Sample
 from monitor.sending import EventFormat, encode_sample, read_lines
 from streams.errors import KafkaError
 from streams.events import EventSchema
+from streams.records import Headers
 
 DISTINCT_BYTES = 8_000_000
 DISTINCT_EVENTS = 20_000
@@ -35,6 +37,7 @@ class Event:
 
     value: bytes
     key: bytes | None = None
+    headers: Headers = field(default_factory=list)
 
 
 def random_events(monitor: MonitorConfig, schema: EventSchema, segments: int, seed: int = 0) -> list[Event]:
@@ -59,13 +62,17 @@ def random_events(monitor: MonitorConfig, schema: EventSchema, segments: int, se
         generator.standard_normal((n, *schema.input_shape), dtype=np.float32),
         generator.dirichlet(np.ones(schema.n_classes), size=n) if schema.prediction_required else None,
     )
-    form = EventFormat(monitor.input.format, schema.fields, monitor.input.model)
+    form = EventFormat(monitor.input.format, schema.fields)
     values = list(encode_sample(sample, form, "bench"))
-    return [_in_segment(value, f"s{row % segments}", monitor) for row, value in enumerate(values)]
+    route = Route.of(monitor)
+    return [
+        _addressed(value, monitor, {**dict(route.conditions), **_segment(route, row % segments)})
+        for row, value in enumerate(values)
+    ]
 
 
-def events_of_file(path: Path, monitor: MonitorConfig, segments: int) -> list[Event]:
-    """Read events from a ``.jsonl`` file, one a line, as they are; with ``segments`` over 1 spread over them.
+def events_of_file(path: Path) -> list[Event]:
+    """Read events from a ``.jsonl`` file, one a line, as they are.
 
     Raises
     ------
@@ -75,23 +82,36 @@ def events_of_file(path: Path, monitor: MonitorConfig, segments: int) -> list[Ev
     events = [Event(value) for value in islice(read_lines(path), DISTINCT_EVENTS)]
     if not events:
         raise SetupError(f"{path} holds no events; it must have one on each line.")
-    if segments > 1:
-        return [_in_segment(e.value, f"s{row % segments}", monitor) for row, e in enumerate(events)]
     return events
 
 
-def _in_segment(value: bytes, segment: str, monitor: MonitorConfig) -> Event:
-    if monitor.segment_by == "key":
-        return Event(value, segment.encode())
-    if monitor.segment_by == "field" and monitor.input.format == "json":
+def _segment(route: Route, number: int) -> dict[Place, str]:
+    return {} if route.segment is None else {route.segment: f"s{number}"}
+
+
+def _addressed(value: bytes, monitor: MonitorConfig, texts: Mapping[Place, str]) -> Event:
+    """Put texts where the monitor looks for them."""
+    key: bytes | None = None
+    headers: Headers = []
+    fields = monitor.input.fields
+    paths = {}
+    for place, text in texts.items():
+        if place.kind == "key":
+            key = text.encode()
+        elif place.kind == "header":
+            headers.append((place.name, text.encode()))
+        else:
+            paths[place.name or getattr(fields, place.kind)] = text
+    if paths:
         event: dict[str, Any] = json.loads(value)
-        *parents, name = monitor.input.fields.segment.split(".")
-        place = event
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[name] = segment
-        return Event(json.dumps(event, separators=(",", ":")).encode())
-    return Event(value)
+        for path, text in paths.items():
+            *parents, name = path.split(".")
+            within = event
+            for parent in parents:
+                within = within.setdefault(parent, {})
+            within[name] = text
+        value = json.dumps(event, separators=(",", ":")).encode()
+    return Event(value, key, headers)
 
 
 def fill(producer: Producer, topic: str, events: Sequence[Event], count: int, partitions: int) -> None:
@@ -114,7 +134,12 @@ def fill(producer: Producer, topic: str, events: Sequence[Event], count: int, pa
             producer.poll(0.05)
         try:
             producer.produce(
-                topic, event.value, event.key, partition=row % partitions, on_delivery=on_delivery
+                topic,
+                event.value,
+                event.key,
+                partition=row % partitions,
+                headers=event.headers or None,
+                on_delivery=on_delivery,
             )
         except KafkaException as error:
             raise KafkaError(f"An event could not be published: {error.args[0].str()}") from error

@@ -142,6 +142,7 @@ def _work(config: Config, pipe: Connection) -> None:
     # Ctrl-C reaches every process of the terminal; this one is ended by the one that started it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from monitor.cli.tensorflow_loading import load_tensorflow
+    from monitor.garbage import spare_what_is_loaded
     from monitor.logs import configure_logging
 
     configure_logging(config.worker.log_format, "error")
@@ -162,6 +163,7 @@ def _work(config: Config, pipe: Connection) -> None:
     with suppress(BrokenPipeError):
         try:
             worker = open_worker(config)
+            spare_what_is_loaded()
             pipe.send(_usage(worker.stages))
             threading.Thread(target=answer, args=(worker,), daemon=True).start()
             worker.run()

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Segments that the events are spread over, where the monitor has segments.",
+    help="Segments that random events are spread over, where the monitor has segments.",
 )
 @click.option(
     "--rounds",
@@ -120,7 +120,7 @@ def _events(config: Config, monitor: MonitorConfig, file: Path | None, segments:
     from monitor.bench.events import events_of_file, random_events
 
     if file is not None:
-        return events_of_file(file, monitor, segments)
+        return events_of_file(file)
     load_tensorflow()
     from detectors import load_bundle
     from monitor.watch import event_schema

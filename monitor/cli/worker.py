@@ -45,12 +45,14 @@ def worker(config_path: Path) -> None:
     from monitor.assembly import open_worker
     from monitor.checks.findings import Severity, require
     from monitor.checks.setup import check_all
+    from monitor.garbage import spare_what_is_loaded
 
     for finding in require(check_all(config)):
         level = logging.WARNING if finding.severity is Severity.WARNING else logging.INFO
         log.log(level, "%s: %s", finding.subject, finding.sentence)
     worker = open_worker(config, config_path)
     stop.attach(worker)
+    spare_what_is_loaded()
     worker.run()
     log.info("Stopped.")
 

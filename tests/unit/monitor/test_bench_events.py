@@ -53,14 +53,23 @@ def test_segments_are_spread_over_the_field_or_the_key():
     assert [e.key for e in random_events(by_key, schema, segments=2)[:3]] == [b"s0", b"s1", b"s0"]
 
 
+def test_events_are_addressed_to_the_monitor_that_reads_them():
+    where = {"model": "m1", "header": {"region": "eu"}, "field": {"meta.tier": "gold"}}
+    config = monitor(segment_by="header:tenant", input={"where": where})
+    event = random_events(config, EventSchema((3,), 2), segments=2)[1]
+    value = json.loads(event.value)
+    assert (value["model"], value["meta"]["tier"]) == ("m1", "gold")
+    assert sorted(event.headers) == [("region", b"eu"), ("tenant", b"s1")]
+
+
 def test_events_of_a_file_are_taken_as_they_are(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_text('{"instance": [1]}\n\n{"instance": [2]}\n')
-    values = [json.loads(event.value) for event in events_of_file(path, monitor(), segments=1)]
+    values = [json.loads(event.value) for event in events_of_file(path)]
     assert values == [{"instance": [1]}, {"instance": [2]}]
 
 
 def test_a_file_without_events_is_refused(tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(SetupError, match="holds no events"):
-        events_of_file(tmp_path / "empty.jsonl", monitor(), segments=1)
+        events_of_file(tmp_path / "empty.jsonl")
