@@ -26,6 +26,9 @@ def commands() -> list[list[str]]:
     for service in yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"].values():
         if "build" in service and "command" in service:
             found.append(service["command"])
+    for name in ("worker", "forwarder"):
+        deployment = yaml.safe_load((DOCKER / "kubernetes" / f"{name}.yaml").read_text())
+        found += [one["args"] for one in deployment["spec"]["template"]["spec"]["containers"]]
     for called in re.findall(r"^ *CMD (\[.*\])$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE):
         words = json.loads(called)
         found.append(words[1:] if words[0] == "drift-monitor" else words)
