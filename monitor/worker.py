@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 DELIVERY_SECONDS = 3.0
 """How long a commit waits for dead letters, and the end for alerts; what is not delivered is sent again."""
 
+LONGEST_UNTOLD_MS = 600_000
+"""How long a partition may have been added to a topic before a worker is told: twice librdkafka's default."""
+
 
 class Worker:
     """Reads the input topics of a config until told to stop.
@@ -254,7 +257,7 @@ class Worker:
     def _start(self, partition: Partition, mark: Mark | None, default: int | None = None) -> int:
         log_start, log_end = self._consumer.bounds(partition)
         if default is None:
-            default = log_end if mark is None and self._skips_the_past(partition) else log_start
+            default = log_start if mark else self._beginning(partition, log_start, log_end)
         counted = self._pipeline.counted(partition)
         start = start_of(mark, counted, log_start, log_end, default)
         self._admit(partition, start.joining, start.offset, log_end)
@@ -279,13 +282,18 @@ class Worker:
             log.warning("Redis holds less than was committed of %s; rebuilding from %d.", where, start.offset)
         return start.offset
 
-    def _skips_the_past(self, partition: Partition) -> bool:
-        """Whether a partition that nothing was committed of begins at its end, as ``auto.offset.reset`` says.
-
-        Not so one that was added to a topic the group knows: events came in before any worker was told of it.
-        """
-        latest = self._config.kafka.properties.get("auto.offset.reset") in ("latest", "end", "largest")
-        return latest and not self._consumer.group_knows(partition.topic)
+    def _beginning(self, partition: Partition, log_start: int, log_end: int) -> int:
+        """Where a partition begins that nothing was committed of, as ``auto.offset.reset`` says."""
+        properties = self._config.kafka.properties
+        if properties.get("auto.offset.reset") not in ("latest", "end", "largest"):
+            return log_start
+        older = [Partition(partition.topic, number) for number in range(partition.number)]
+        if all(mark is None for mark in self._consumer.committed(older).values()):
+            return log_end
+        # It was added to a topic that the group knows, and events came in before any worker was told of it.
+        untold_ms = 2 * int(properties.get("topic.metadata.refresh.interval.ms", 0))
+        since_ms = int(time.time() * 1000) - max(untold_ms, LONGEST_UNTOLD_MS)
+        return self._consumer.offset_at(partition, since_ms, log_end)
 
     def _patiently(self, action: Callable[[], None]) -> None:
         rebalances = self._rebalances

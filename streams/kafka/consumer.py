@@ -197,8 +197,8 @@ class BatchConsumer:
             ) from error
         return {Partition(tp.topic, tp.partition): Mark.read(tp.offset, tp.metadata) for tp in found}
 
-    def group_knows(self, topic: str) -> bool:
-        """Tell whether the group has committed an offset of any partition of a topic.
+    def offset_at(self, partition: Partition, time_ms: int, default: int) -> int:
+        """Return the offset of the first record not older than a time; ``default`` when there is none.
 
         Raises
         ------
@@ -206,13 +206,15 @@ class BatchConsumer:
             If the broker does not answer.
         """
         try:
-            found = self._consumer.list_topics(topic, METADATA_TIMEOUT_SECONDS).topics[topic]
+            (found,) = self._consumer.offsets_for_times(
+                [TopicPartition(*partition, time_ms)], timeout=METADATA_TIMEOUT_SECONDS
+            )
         except KafkaException as error:
             raise KafkaUnavailableError(
-                f"Kafka does not tell the partitions of topic {topic!r}: {error.args[0].str()}"
+                f"Kafka does not tell the offsets of partition {partition.number} of topic"
+                f" {partition.topic!r}: {error.args[0].str()}"
             ) from error
-        partitions = [Partition(topic, number) for number in found.partitions]
-        return any(mark is not None for mark in self.committed(partitions).values())
+        return default if found.offset < 0 else int(found.offset)
 
     def group_answers(self) -> bool:
         """Tell whether the group's coordinator answers; without it nothing can be committed or left."""

@@ -175,6 +175,8 @@ def many(place: Place, tiny: TinyDetector, directory: Path, runs: int, seed: int
                 outcome = killed_run(run, [(point, passage)], figures, rng if rng.random() < 0.5 else None)
                 figures.add(run, expected, outcome)
             print(f"run {figures.runs}: {point}, passage {passage}", file=sys.stderr, flush=True)
+            if figures.runs % 25 == 0:
+                print(figures.report(), file=sys.stderr, flush=True)
     return figures
 
 

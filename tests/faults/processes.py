@@ -89,6 +89,10 @@ class WorkerProcess:
         found: dict[str, int] = json.loads(self._passages.read_text())
         return found
 
+    def freeze(self) -> None:
+        """Halt it while its connections stay open, as a hung machine would."""
+        self._send(signal.SIGSTOP)
+
     def thaw(self) -> None:
         """Let it go on after it was frozen."""
         self._send(signal.SIGCONT)
@@ -100,8 +104,12 @@ class WorkerProcess:
     def stop(self) -> None:
         """Ask it to stop and fail unless it ends in order."""
         self.terminate()
+        assert self.join() == 0, self.log
+
+    def join(self) -> int | None:
+        """Await its end and return the exit code."""
         self._process.join(END_SECONDS)
-        assert self._process.exitcode == 0, f"exit code {self._process.exitcode}:\n{self.log}"
+        return self._process.exitcode
 
     def kill(self) -> None:
         """End it at once; no harm if it has ended."""
@@ -115,6 +123,7 @@ class WorkerProcess:
 
 
 CLOCK_SECONDS = 0.1
+FREEZE = signal.SIGSTOP
 
 
 def _context() -> multiprocessing.context.ForkServerContext:
@@ -125,6 +134,7 @@ def _context() -> multiprocessing.context.ForkServerContext:
 
 
 def _run(config_path: Path, log: Path, passages_path: Path, treatment: Treatment) -> None:
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with log.open("ab", buffering=0) as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())

@@ -91,11 +91,14 @@ class Story:
         Partition and offset of the events that cannot be read.
     ends
         For each partition, the offset after its last event.
+    forgotten
+        Partition and offset of accepted events that were deleted before anybody could read them.
     """
 
     of_key: dict[str, Account] = field(default_factory=lambda: {key: Account() for key in KEYS})
     rejected: set[tuple[int, int]] = field(default_factory=set)
     ends: Counter[int] = field(default_factory=Counter)
+    forgotten: set[tuple[int, int]] = field(default_factory=set)
 
     @property
     def accepted(self) -> int:
@@ -232,10 +235,12 @@ class Run:
         Alerts and dead letters; what is in them before the run is not the run's.
     state_topic
         Whether standings are kept in Kafka too.
-    worker
-        Further settings of the section ``worker``.
-    monitor
-        Settings that all monitors share.
+    worker, kafka
+        Further settings of these sections.
+    monitors
+        Which of the monitors there are.
+    window
+        Further settings of all windows.
     """
 
     def __init__(
@@ -249,7 +254,7 @@ class Run:
         worker: Mapping[str, Any] | None = None,
         kafka: Mapping[str, Any] | None = None,
         monitors: Sequence[str] = tuple(WINDOWS),
-        monitor: Mapping[str, Any] | None = None,
+        window: Mapping[str, Any] | None = None,
     ) -> None:
         self.place, self.story, self._tails = place, story, tails
         self._directory = directory / uuid4().hex[:8]
@@ -258,6 +263,7 @@ class Run:
             topics["state"] = f"state-{uuid4().hex[:8]}"
             compacted = NewTopic(topics["state"], 1, config={"cleanup.policy": "compact"})
             create_topics(place.bootstrap, [compacted])
+        self.group = uuid4().hex
         self._config = monitor_config(
             place.bootstrap,
             place.redis_url,
@@ -265,7 +271,7 @@ class Run:
             topics,
             test={"p_val": 0.001},
             kafka={
-                "group.id": uuid4().hex,
+                "group.id": self.group,
                 "session.timeout.ms": 6000,
                 "heartbeat.interval.ms": 500,
                 **(kafka or {}),
@@ -277,14 +283,13 @@ class Run:
                 "commit_interval_seconds": 0.05,
                 **(worker or {}),
             },
-            **(monitor or {}),
         )
         (template,) = self._config["monitors"]
         self._config["monitors"] = [
             {
                 **template,
                 "name": name,
-                "window": {**WINDOWS[name], **template.get("window", {})} if monitor else WINDOWS[name],
+                "window": {**WINDOWS[name], **(window or {})},
                 "segment_by": "none" if name == "whole" else "key",
             }
             for name in monitors
@@ -299,9 +304,15 @@ class Run:
             client.flushall()
         tails.skip()
 
-    def worker(self, treatment: Treatment | None = None, *, static: bool = True) -> WorkerProcess:
+    def worker(
+        self,
+        treatment: Treatment | None = None,
+        *,
+        static: bool = True,
+        settings: Mapping[str, Any] | None = None,
+    ) -> WorkerProcess:
         """Start a worker; a ``static`` one takes the place of the one before it without delay."""
-        config = self._config
+        config = {**self._config, "worker": {**self._config["worker"], **(settings or {})}}
         if static:
             # A member that Kafka knows by name is back in its place at once after a crash; another one has
             # to wait until its session ends.
