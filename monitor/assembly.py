@@ -14,6 +14,7 @@ from monitor.metrics.endpoint import Endpoint
 from monitor.metrics.instruments import Instruments
 from monitor.pipeline import Pipeline
 from monitor.reload import Reloader
+from monitor.scores_topic import ScoresTopic
 from monitor.state_topic import StateTopic
 from monitor.watch import Watch, open_watches
 from monitor.worker import Worker
@@ -69,6 +70,7 @@ def open_worker(config: Config, path: Path | None = None) -> Worker:
         connection,
         DeadLetters(producer),
         instruments=instruments,
+        scores=ScoresTopic(producer),
         codec_services=codec_services(config),
     )
     reloader = None if path is None else Reloader(path, config, watches, bundles, open_all, pipeline.check)

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from monitor.metrics.instruments import Instruments
+from monitor.scores_topic import ScoresTopic
 from monitor.stages import Stages
 from monitor.topic_reader import readers
 from monitor.verdicts.discoveries import DiscoveryControl
@@ -76,6 +77,8 @@ class Pipeline:
         How often windows are looked for that another worker left without a verdict.
     instruments
         Metrics of the worker.
+    scores
+        Sends the scores of monitors that are to; None to send none.
     codec_services
         What codecs may ask for beside their options, by name.
 
@@ -96,6 +99,7 @@ class Pipeline:
         *,
         claim_every_seconds: float = 5.0,
         instruments: Instruments | None = None,
+        scores: ScoresTopic | None = None,
         codec_services: Mapping[str, Any] | None = None,
     ) -> None:
         self._instruments = instruments or Instruments()
@@ -104,6 +108,7 @@ class Pipeline:
         self._redis = connection
         self._discoveries: dict[tuple[str, float], DiscoveryControl] = {}
         self._dead_letters = dead_letters
+        self._scores = scores
         self._claim_every = claim_every_seconds
         self._claim_at = self._age_at = 0.0
         self._next: dict[Partition, int] = {}
@@ -177,13 +182,16 @@ class Pipeline:
         self._instruments.read(records.topic, len(records), reading.refused)
         for topic, rejected in reading.rejected.items():
             self._dead_letters.send(topic, records, rejected)
+        for part in reading.parts:
+            if part.watch.config.scores is not None and self._scores is not None:
+                self._scores.send(part.watch.config.scores.topic, part, records)
         next_offsets = _next_offsets(records)
         return ScoredBatch(
             records.topic,
             next_offsets,
             len(records) - len(reading.refused),
             len(reading.refused),
-            [(watch, Batch(rows, segments, next_offsets)) for watch, rows, segments in reading.parts],
+            [(watch, Batch(rows, segments, next_offsets)) for watch, rows, segments, _ in reading.parts],
         )
 
     def count(self, batch: ScoredBatch) -> None:

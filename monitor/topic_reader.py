@@ -34,6 +34,8 @@ class MonitorRows(NamedTuple):
     rows: ScoredRows
     segments: Sequence[str] | None
     """Segment of each row; None when all belong to the whole stream."""
+    records: npt.NDArray[np.int64]
+    """Record of each row in the batch, never decreasing."""
 
 
 @dataclass(frozen=True)
@@ -196,11 +198,12 @@ class _Decoded:
                 route = watch.route
                 if route not in segments:
                     segments[route] = self._segments(watch)
+                mask = self._masks[route.conditions]
                 if route.conditions not in rows:
-                    mask = self._masks[route.conditions]
                     within = mask if mask is None or wanted is None else mask[wanted]
                     rows[route.conditions] = scored if within is None else scored.take(within)
-                yield MonitorRows(watch, rows[route.conditions], segments[route])
+                taken = self.record_rows if mask is None else self.record_rows[mask]
+                yield MonitorRows(watch, rows[route.conditions], segments[route], taken)
 
     def texts(self, place: Place, row: int) -> list[str | None]:
         """Return what stands at a place of a record; nothing if it was not decoded here."""

@@ -63,7 +63,10 @@ def topic_uses(config: Config) -> list[TopicUse]:
     keys: dict[tuple[str, AclOperation], list[str]] = {}
     for index, monitor in enumerate(config.monitors):
         for section, operation in _SECTIONS.items():
-            topic: str = getattr(monitor, section).topic
+            part = getattr(monitor, section)
+            if part is None:
+                continue
+            topic: str = part.topic
             keys.setdefault((topic, operation), []).append(f"monitors[{index}].{section}.topic")
     uses = [TopicUse(topic, tuple(names), operation) for (topic, operation), names in keys.items()]
     if config.state is not None:
@@ -125,6 +128,7 @@ _SECTIONS = {
     "input": AclOperation.READ,
     "alerts": AclOperation.WRITE,
     "dead_letters": AclOperation.WRITE,
+    "scores": AclOperation.WRITE,
 }
 _VERBS = {AclOperation.READ: "read", AclOperation.WRITE: "write to"}
 

@@ -278,6 +278,13 @@ class DeadLettersConfig(Section):
     """Topic for rejected events, with their original key and value and the reason in headers."""
 
 
+class ScoresConfig(Section):
+    """Where every instance's score goes."""
+
+    topic: TopicName
+    """Topic for one JSON record an instance: its score, whether it is flagged, and which event it is of."""
+
+
 class MonitorConfig(Section):
     """One detector on one topic."""
 
@@ -299,6 +306,8 @@ class MonitorConfig(Section):
     """Where alerts go, and when."""
     dead_letters: DeadLettersConfig
     """Where rejected events go."""
+    scores: ScoresConfig | None = None
+    """Where every score goes; nowhere when not given."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -366,12 +375,15 @@ def _repeated_names(monitors: tuple[MonitorConfig, ...]) -> Iterator[tuple[KeyPa
 
 def _monitor_topics(monitors: tuple[MonitorConfig, ...]) -> set[str]:
     return {
-        part.topic for monitor in monitors for part in (monitor.input, monitor.alerts, monitor.dead_letters)
+        part.topic
+        for monitor in monitors
+        for part in (monitor.input, monitor.alerts, monitor.dead_letters, monitor.scores)
+        if part is not None
     }
 
 
 def _crossed_topics(monitors: tuple[MonitorConfig, ...]) -> Iterator[tuple[KeyPath, str]]:
-    """Find outputs that would flow back into a monitor, or mix alerts with dead letters."""
+    """Find outputs that would flow back into a monitor, or mix alerts, dead letters and scores."""
     readers = {monitor.input.topic: index for index, monitor in reversed(list(enumerate(monitors)))}
     rejected = {monitor.dead_letters.topic: index for index, monitor in reversed(list(enumerate(monitors)))}
     for index, monitor in enumerate(monitors):
@@ -383,3 +395,8 @@ def _crossed_topics(monitors: tuple[MonitorConfig, ...]) -> Iterator[tuple[KeyPa
         if (topic := monitor.alerts.topic) in rejected and topic not in readers:
             path = ("monitors", index, "alerts", "topic")
             yield path, f"receives the dead letters of monitors[{rejected[topic]}]; name another topic"
+    taken = {**dict.fromkeys(readers, "input"), **dict.fromkeys(rejected, "dead letters")}
+    taken |= {monitor.alerts.topic: "alerts" for monitor in monitors}
+    for index, monitor in enumerate(monitors):
+        if monitor.scores is not None and (use := taken.get(monitor.scores.topic)):
+            yield ("monitors", index, "scores", "topic"), f"holds {use} of a monitor; name another topic"

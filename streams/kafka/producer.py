@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Producer
 
 from streams.errors import KafkaError, KafkaUnavailableError
-from streams.records import Headers
+from streams.records import Headers, Message
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,30 @@ class DeliveryConfirmedProducer:
         self._undelivered += 1
         return sending.delivery
 
+    def send_all(self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None]) -> None:
+        """Send many small records, each by its key; waits only while the send queue is full.
+
+        Nobody learns of a single one's delivery, which makes them cheap; ``flush`` waits for them all.
+
+        Raises
+        ------
+        KafkaError
+            If one of them, or an earlier record, cannot be delivered.
+        """
+        self.poll()
+        produce, on_delivery = self._producer.produce, self._note_one_of_many
+        for value, key in zip(values, keys, strict=True):
+            while True:
+                try:
+                    produce(topic, value, key, on_delivery=on_delivery)
+                except BufferError:
+                    self._producer.poll(FULL_QUEUE_WAIT_SECONDS)
+                except KafkaException as exception:
+                    raise KafkaError(_undeliverable(topic, exception.args[0])) from exception
+                else:
+                    break
+            self._undelivered += 1
+
     def poll(self) -> None:
         """Take note of deliveries so far.
 
@@ -173,6 +197,11 @@ class DeliveryConfirmedProducer:
             sending.delivery.delivered = True
         elif self._failure is None:
             self._failure = _undeliverable(sending.topic, error)
+
+    def _note_one_of_many(self, error: ClientError | None, message: Message) -> None:
+        self._undelivered -= 1
+        if error is not None and self._failure is None:
+            self._failure = _undeliverable(str(message.topic()), error)
 
     def _note_error(self, error: ClientError) -> None:
         if error.fatal():
