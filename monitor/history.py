@@ -15,8 +15,8 @@ from monitor.verdicts.standing import Standing
 from monitor.verdicts.verdict import Verdict
 from streams.state.redis_connection import RedisConnection
 from streams.state.redis_keys import MonitorKeys
-from streams.state.window_store import last_settled
-from streams.state.windows import ClosedWindow
+from streams.state.window_bytes import open_count, opened_ms
+from streams.state.windows import ClosedWindow, last_settled
 
 
 def read_verdicts(
@@ -73,7 +73,7 @@ def read_segment(
         verdicts=_oldest_first(verdicts),
         alert=None if alert is None else Standing.decode(alert).alert,
         last=None if last is None else last_settled(segment, last),
-        open_count=0 if opened is None else _count(opened),
+        open_count=0 if opened is None else open_count(opened),
     )
 
 
@@ -181,20 +181,10 @@ class GlanceReader:
             segment=name.decode(),
             alert=None if alert is None else Standing.decode(alert).alert,
             recent=self._known[name][1] if alert is not None else [],
-            open_count=0 if window is None else _count(window),
-            opened_ms=0 if window is None else _opened_ms(window),
+            open_count=0 if window is None else open_count(window),
+            opened_ms=0 if window is None else opened_ms(window),
         )
 
 
 def _oldest_first(stored: Sequence[bytes]) -> list[Verdict]:
     return [Verdict.decode(raw) for raw in reversed(stored)]
-
-
-def _count(open_window: bytes) -> int:
-    # An encoded open window begins with its token, "<sequence>:<count>"; its panes are not needed here.
-    return int(open_window.partition(b" ")[0].partition(b":")[2])
-
-
-def _opened_ms(open_window: bytes) -> int:
-    # Behind the token: "[<scores kept>,<opened_ms>,<panes>]".
-    return int(open_window.split(b",", 2)[1])

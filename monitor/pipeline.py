@@ -24,8 +24,8 @@ from streams.events import RejectedEvent
 from streams.kafka.commits import Mark, counter_tags
 from streams.kafka.consumer import Partition
 from streams.records import RecordBatch
+from streams.state.batches import Batch
 from streams.state.redis_connection import RedisConnection, ScriptCall
-from streams.state.window_store import Batch
 
 AGE_CHECK_SECONDS = 1.0
 """How often windows are looked for that have reached their maximum age."""

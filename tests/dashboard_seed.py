@@ -15,10 +15,11 @@ from detectors.window_tests import window_test
 from monitor.alerts.policy import AlertKind, AlertPolicy
 from monitor.verdicts.ledger import Delivered, Ledger
 from monitor.verdicts.verdict import Verdict, judge
+from streams.state.batches import Batch
 from streams.state.redis_connection import RedisConnection
 from streams.state.redis_keys import MonitorKeys
 from streams.state.reference_store import ReferenceStore
-from streams.state.window_store import Batch, WindowStore
+from streams.state.window_store import WindowStore
 from streams.state.windows import ScoredRows, WindowPolicy
 
 START_MS = 1_790_000_000_000

@@ -17,7 +17,8 @@ from monitor.verdicts.verdict import Verdict
 from streams.encoding import encode_json
 from streams.state.redis_connection import RedisConnection
 from streams.state.redis_keys import MonitorKeys
-from streams.state.windows import SCORE_DTYPE, OpenWindow
+from streams.state.window_bytes import open_count, read_window, scores_of
+from streams.state.windows import SCORE_DTYPE
 
 N_FEATURES = 30
 N_CLASSES = 2
@@ -240,12 +241,13 @@ class MonitorState:
         """The open window of a segment; None when there is none with a score in it."""
         with self.connection.client() as client:
             pipe = client.pipeline()
-            pipe.hget(self.keys.open, segment)
-            pipe.get(self.keys.scores(segment))
-            described, packed = pipe.execute()
-        if described is None or not packed:
+            for key in (self.keys.open, self.keys.details, self.keys.scores):
+                pipe.hget(key, segment)
+            stored, described, earlier = pipe.execute()
+        if stored is None or not open_count(stored):
             return None
-        window = OpenWindow.decode(described)
+        window = read_window(stored, described)
+        packed = scores_of(stored, earlier)
         offsets: dict[int, tuple[int, int]] = {}
         for pane in window.panes:
             for partition, (first, last) in pane.offsets.items():

@@ -15,7 +15,7 @@ from typing import Protocol
 from monitor.alerts.policy import AlertKind, AlertPolicy, AlertState, step
 from monitor.verdicts.standing import Standing
 from monitor.verdicts.verdict import JudgedWindow
-from streams.state.window_store import Settlement
+from streams.state.settling import Settlement
 
 
 class Delivery(Protocol):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Sequence
+from math import isqrt
+from typing import NamedTuple
 
+import numpy as np
+
+from streams.state import window_bytes
+from streams.state.open_windows import OpenWindows
+from streams.state.planning import Plan
 from streams.state.redis_connection import ScriptCall, load_script
 from streams.state.redis_keys import MonitorKeys
-from streams.state.windows import SCORE_DTYPE, Filling, OpenWindow, first_offsets
+from streams.state.windows import SCORE_DTYPE
 
 APPEND = load_script("append")
 
-Planned: TypeAlias = dict[str, tuple[OpenWindow, Filling]]
-"""By segment: the open window as last seen, and what the batch makes of it."""
+DEPENDENCY = np.dtype([("segment", "<u4"), ("sequence", "<u4"), ("set", "<u4"), ("offset", "<f8")])
+"""One dependency; offsets are doubles in a sorted set anyway."""
+LEAST_BESIDE = 32
+"""Scores that may stand beside an open window however small windows are."""
 
 
 class Advance(NamedTuple):
@@ -29,10 +37,10 @@ def append_call(
     keys: MonitorKeys,
     epoch: bytes,
     lease_ms: int,
+    window_size: int,
     advances: Sequence[Advance],
-    planned: Planned,
-    expected: Mapping[str, str],
-    payloads: Mapping[str, bytes],
+    windows: OpenWindows,
+    plan: Plan,
 ) -> ScriptCall:
     """Encode one batch.
 
@@ -44,52 +52,60 @@ def append_call(
         Id of the data set that the caller's beliefs are about.
     lease_ms
         How long closed windows are left to the caller, in milliseconds.
+    window_size
+        Scores in a full window.
     advances
         Partitions of the batch.
-    planned
-        What happens in each segment.
-    expected
-        Token of the stored open window by segment; empty where there should be none.
-    payloads
-        Packed scores of the batch by segment.
+    windows
+        The open windows that the plan starts from.
+    plan
+        What happens to them.
     """
-    dependencies = {segment: _new_dependencies(*plan) for segment, plan in planned.items()}
     partitions = [advance.partition for advance in advances]
-    needed = {partition for found in dependencies.values() for _, partition, _ in found}
-    partitions += sorted(needed.difference(partitions))
-    index = {partition: i for i, partition in enumerate(partitions, start=1)}
+    partitions += sorted({dependency.partition for dependency in plan.dependencies}.difference(partitions))
+    number = {partition: i for i, partition in enumerate(partitions, start=1)}
+    dependencies = np.array(
+        [(segment, sequence, number[p], first) for segment, sequence, p, first in plan.dependencies],
+        DEPENDENCY,
+    )
+    dependencies["segment"] += 1
 
-    args: list[str | bytes | int] = [epoch, lease_ms, len(advances), len(partitions), len(planned)]
+    names = [segment.encode() for segment in plan.segments]
+    retold = np.flatnonzero(plan.retold)
+    full = {row: plan.full[place] for row, place in enumerate(retold.tolist()) if place in plan.full}
+    details_sizes = np.zeros(len(names), np.int64)
+    details_sizes[retold], details = window_bytes.details(plan.filling.take(retold), full)
+    layout = np.column_stack(
+        [
+            np.array([len(name) for name in names], np.int64),
+            window_bytes.head_sizes(windows.filling.take(plan.rows)),
+            window_bytes.head_sizes(plan.filling),
+            details_sizes,
+            np.diff(plan.bounds) * SCORE_DTYPE.itemsize,
+            np.bincount([closing.segment for closing in plan.closings], minlength=len(names)),
+        ]
+    )
+    args: list[str | bytes | int] = [
+        epoch,
+        lease_ms,
+        max(LEAST_BESIDE, isqrt(window_size)) * SCORE_DTYPE.itemsize,
+        len(advances),
+        len(partitions),
+        layout.astype("<u4").tobytes(),
+        b"".join(names),
+        window_bytes.tokens(plan.before[:, 0], plan.before[:, 1]),
+        window_bytes.heads(plan.sequence, plan.count, plan.opened_ms, plan.filling, plan.partitions),
+        details,
+        plan.scores.tobytes(),
+        dependencies.tobytes(),
+    ]
     for partition, before, after in advances:
         args += [partition, "" if before is None else before, after]
-    for segment, (_, filling) in planned.items():
-        payload = payloads.get(segment, b"")
-        args += [segment, expected[segment], filling.window.encode(), len(dependencies[segment])]
-        for sequence, partition, offset in dependencies[segment]:
-            args += [sequence, index[partition], offset]
-        args.append(len(filling.closings))
-        for closing in filling.closings:
-            args += [
-                closing.sequence,
-                _packed(payload, closing.rows),
-                closing.encode(),
-                closing.kept * SCORE_DTYPE.itemsize,
-            ]
-        args.append(_packed(payload, filling.rest))
-    names = [keys.progress, keys.open, keys.closed, keys.leases, keys.alerts, keys.reference]
-    names += [keys.depends(partition) for partition in partitions]
-    names += [keys.scores(segment) for segment in planned]
-    return ScriptCall(APPEND, names, args)
-
-
-def _packed(payload: bytes, rows: slice) -> bytes:
-    return payload[rows.start * SCORE_DTYPE.itemsize : rows.stop * SCORE_DTYPE.itemsize]
-
-
-def _new_dependencies(before: OpenWindow, filling: Filling) -> list[tuple[int, int, int]]:
-    """List (sequence, partition, first offset) for all that windows hold now and did not hold before."""
-    known = first_offsets(before.panes)
-    held = [(closing.sequence, closing.pane.offsets) for closing in filling.closings]
-    found = [(sequence, p, first) for sequence, offsets in held for p, (first, _) in offsets.items()]
-    found += [(filling.window.sequence, p, first) for p, first in first_offsets(filling.window.panes).items()]
-    return [entry for entry in found if entry[0] != before.sequence or entry[1] not in known]
+    taken = dict.fromkeys(range(len(names)), 0)
+    for segment, sequence, stop, *_, kept, _ in plan.closings:
+        args += [sequence, (stop - taken[segment]) * SCORE_DTYPE.itemsize, kept * SCORE_DTYPE.itemsize]
+        taken[segment] = stop
+    args += [closing.encode() for closing in plan.closings]
+    shared = [keys.progress, keys.open, keys.details, keys.scores]
+    shared += [keys.closed, keys.leases, keys.alerts, keys.reference]
+    return ScriptCall(APPEND, shared + [keys.depends(partition) for partition in partitions], args)

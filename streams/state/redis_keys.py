@@ -34,8 +34,18 @@ class MonitorKeys:
 
     @property
     def open(self) -> str:
-        """Hash: open window by segment."""
+        """Hash: open window by segment, with its latest scores."""
         return self._key("open")
+
+    @property
+    def details(self) -> str:
+        """Hash: by segment, the examples and full panes of its open window."""
+        return self._key("details")
+
+    @property
+    def scores(self) -> str:
+        """Hash: by segment, packed scores of its open window but the latest."""
+        return self._key("scores")
 
     @property
     def frontiers(self) -> str:
@@ -79,10 +89,6 @@ class MonitorKeys:
     def depends(self, partition: int) -> str:
         """Sorted set: unsettled windows by the first offset of this partition that they hold."""
         return self._key(f"depends:{partition}")
-
-    def scores(self, segment: str) -> str:
-        """String: packed scores of a segment's open window."""
-        return self._key(f"scores:{segment}")
 
     def verdicts(self, segment: str) -> str:
         """List: a segment's verdicts, newest first."""

@@ -1,4 +1,4 @@
-"""Windows of scores as values: how rows fill, slide and close them, without any I/O.
+"""Windows of scores as values, without any I/O.
 
 A window is made of *panes* of ``hop`` scores each, so that a sliding window forgets exactly its oldest pane
 and a tumbling window is the case of a single pane. Scores themselves are not kept here but in Redis, as
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,6 +115,11 @@ class Pane:
             self.examples,
         ]
 
+    @cached_property
+    def encoded(self) -> bytes:
+        """The pane as JSON."""
+        return json.dumps(self.to_json(), separators=(",", ":")).encode()
+
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> Pane:
         """Read a pane from what ``to_json`` returned."""
@@ -137,51 +143,18 @@ class OpenWindow:
         Number of the window in its segment, from 1.
     panes
         Full panes, then at most one that is being filled.
-    kept
-        Scores it shares with the window before it; 0 for tumbling windows.
     opened_ms
         Wall-clock time of its first score of its own, milliseconds since 1970; 0 before that.
     """
 
     sequence: int = 1
     panes: tuple[Pane, ...] = ()
-    kept: int = 0
     opened_ms: int = 0
 
     @property
     def count(self) -> int:
         """Scores so far."""
         return sum(pane.count for pane in self.panes)
-
-    @property
-    def token(self) -> str:
-        """Names this very state of the window among all it goes through."""
-        return f"{self.sequence}:{self.count}"
-
-    def encode(self) -> bytes:
-        """Return the form kept in Redis: the token, a space and JSON."""
-        body = json.dumps(
-            [self.kept, self.opened_ms, [pane.to_json() for pane in self.panes]], separators=(",", ":")
-        )
-        return f"{self.token} {body}".encode()
-
-    @classmethod
-    def decode(cls, raw: bytes) -> OpenWindow:
-        """Read what ``encode`` wrote.
-
-        Raises
-        ------
-        StateError
-            If it cannot have been written by ``encode``.
-        """
-        try:
-            token, body = raw.split(b" ", 1)
-            kept, opened_ms, panes = json.loads(body)
-            sequence = int(token.split(b":")[0])
-            window = cls(sequence, tuple(Pane.from_json(pane) for pane in panes), kept, opened_ms)
-        except (ValueError, TypeError) as error:
-            raise StateError(f"An open window in Redis cannot be read: {raw[:80]!r}.") from error
-        return window
 
 
 @dataclass(frozen=True)
@@ -215,7 +188,7 @@ class ClosedWindow:
         Raises
         ------
         StateError
-            If it cannot have been written by ``Closing.encode``.
+            If it cannot have been written by ``encode_closed``.
         """
         try:
             pane, frontier = json.loads(description)
@@ -253,103 +226,6 @@ class ScoredRows(NamedTuple):
         return None if self.ids is None else self.ids[int(self.rows[row])]
 
 
-class Closing(NamedTuple):
-    """One window that a batch of rows fills: the rows that complete it, and what of it stays for the next."""
-
-    sequence: int
-    rows: slice
-    pane: Pane
-    kept: int
-    frontier: Mapping[int, int]
-
-    def encode(self) -> bytes:
-        """Return the description kept in Redis beside the scores."""
-        frontier = {str(partition): offset for partition, offset in self.frontier.items()}
-        return json.dumps([self.pane.to_json(), frontier], separators=(",", ":")).encode()
-
-
-class Filling(NamedTuple):
-    """What a run of rows does to a segment's window."""
-
-    closings: tuple[Closing, ...]
-    rest: slice
-    """Rows that are left in the window after the last closing."""
-    window: OpenWindow
-    """The open window afterwards."""
-
-
-def fill(window: OpenWindow, rows: ScoredRows, policy: WindowPolicy, now_ms: int) -> Filling:
-    """Put rows into a segment's window and close it as often as they fill it."""
-    closings: list[Closing] = []
-    panes = list(window.panes)
-    sequence, kept, opened_ms = window.sequence, window.kept, window.opened_ms
-    start = taken_from = 0
-    total = len(rows.scores)
-    while start < total:
-        partial = panes[-1].count if panes and panes[-1].count < policy.hop else 0
-        stop = min(total, start + policy.hop - partial)
-        pane = describe(rows, start, stop, policy.examples)
-        if partial:
-            pane = Pane.merged((panes.pop(), pane), policy.examples)
-        panes.append(pane)
-        start = stop
-        opened_ms = opened_ms or now_ms
-        if len(panes) * policy.hop == policy.size and pane.count == policy.hop:
-            closed = Pane.merged(panes, policy.examples)
-            del panes[0]
-            kept = policy.size - policy.hop
-            closings.append(
-                Closing(sequence, slice(taken_from, stop), closed, kept, _frontier(closed, panes))
-            )
-            sequence += 1
-            opened_ms, taken_from = 0, stop
-    return Filling(
-        tuple(closings), slice(taken_from, total), OpenWindow(sequence, tuple(panes), kept, opened_ms)
-    )
-
-
-def close_aged(window: OpenWindow, policy: WindowPolicy, now_ms: int) -> Filling | None:
-    """Close a partial window that is old enough and holds enough; None when it is not yet due."""
-    if policy.max_age_ms is None or not window.opened_ms or window.count < policy.min_size:
-        return None
-    # A window that was opened long after now was opened before the clock was set back.
-    if abs(now_ms - window.opened_ms) < policy.max_age_ms:
-        return None
-    closed = Pane.merged(window.panes, policy.examples)
-    closing = Closing(window.sequence, slice(0, 0), closed, 0, _frontier(closed, ()))
-    return Filling((closing,), slice(0, 0), OpenWindow(window.sequence + 1))
-
-
-def describe(rows: ScoredRows, start: int, stop: int, examples: int) -> Pane:
-    """Describe rows ``start`` to ``stop`` as one pane."""
-    times = rows.times_ms[start:stop]
-    partitions = rows.partitions[start:stop]
-    offsets = rows.offsets[start:stop]
-    if partitions[0] == partitions[-1] and (partitions == partitions[0]).all():
-        ranges = {int(partitions[0]): (int(offsets[0]), int(offsets[-1]))}
-    else:
-        ranges = {}
-        for partition in np.unique(partitions):
-            own = offsets[partitions == partition]
-            ranges[int(partition)] = (int(own[0]), int(own[-1]))
-    return Pane(
-        stop - start, int(times.min()), int(times.max()), ranges, _highest(rows, start, stop, examples)
-    )
-
-
-def _highest(rows: ScoredRows, start: int, stop: int, examples: int) -> tuple[Example, ...]:
-    scores = rows.scores[start:stop]
-    if 0 < examples < len(scores):
-        candidates = np.argpartition(scores, -examples)[-examples:]
-    else:
-        candidates = np.arange(len(scores) if examples else 0)
-    ranked = candidates[np.argsort(-scores[candidates], kind="stable")] + start
-    return tuple(
-        Example(float(rows.scores[i]), rows.event_id(int(i)), int(rows.partitions[i]), int(rows.offsets[i]))
-        for i in ranked
-    )
-
-
 def first_offsets(panes: Sequence[Pane]) -> dict[int, int]:
     """First offset by partition that panes hold."""
     found: dict[int, int] = {}
@@ -359,6 +235,29 @@ def first_offsets(panes: Sequence[Pane]) -> dict[int, int]:
     return found
 
 
-def _frontier(closed: Pane, kept: Sequence[Pane]) -> dict[int, int]:
-    after = {partition: last + 1 for partition, (_, last) in closed.offsets.items()}
-    return {**after, **first_offsets(kept)}
+def last_settled(segment: str, raw: bytes) -> ClosedWindow:
+    """Read a segment's last settled window as it is kept at ``MonitorKeys.last``.
+
+    Raises
+    ------
+    StateError
+        If it cannot be read.
+    """
+    sequence, _, stored = raw.partition(b" ")
+    if not sequence.isdigit():
+        raise StateError(f"The last window of segment {segment!r} cannot be read: {raw[:80]!r}.")
+    return read_closed(segment, int(sequence), stored)
+
+
+def read_closed(segment: str, sequence: int, stored: bytes) -> ClosedWindow:
+    """Read a closed window as it is kept at ``MonitorKeys.closed``.
+
+    Raises
+    ------
+    StateError
+        If it cannot be read.
+    """
+    description, newline, scores = stored.partition(b"\n")
+    if not newline:
+        raise StateError(f"Window {sequence} of segment {segment!r} has no content in Redis.")
+    return ClosedWindow.decode(segment, sequence, description, scores)

@@ -14,9 +14,10 @@ from monitor.verdicts.ledger import Delivered, Ledger
 from monitor.verdicts.standing import Standing
 from monitor.verdicts.verdict import JudgedWindow, Verdict
 from streams.kafka.producer import DeliveryConfirmedProducer
+from streams.state.batches import Batch
 from streams.state.redis_connection import RedisConnection
 from streams.state.redis_keys import MonitorKeys
-from streams.state.window_store import Batch, StateLostError, WindowStore
+from streams.state.window_store import StateLostError, WindowStore
 from streams.state.windows import ClosedWindow, ScoredRows, WindowPolicy
 
 

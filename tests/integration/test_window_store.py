@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from streams.state.batches import Appended, Batch
 from streams.state.redis_connection import RedisConnection, RedisUnavailableError
 from streams.state.redis_keys import MonitorKeys
-from streams.state.window_store import (
-    Appended,
-    Batch,
-    Settled,
-    Settlement,
-    StateLostError,
-    WindowStore,
-    last_settled,
-)
-from streams.state.windows import ClosedWindow, ScoredRows, WindowPolicy
+from streams.state.settling import Settled, Settlement
+from streams.state.window_store import StateLostError, WindowStore
+from streams.state.windows import ClosedWindow, ScoredRows, WindowPolicy, last_settled
+from tests.plain_windows import Event, PlainWindow, PlainWindows
 from tests.servers.redis import RedisServer
 
 KEYS = MonitorKeys("drift", "m")
@@ -37,7 +35,7 @@ def connection(redis_url: str):
 def new_store(connection: RedisConnection) -> Callable[..., WindowStore]:
     """Make stores as workers of their own would have them."""
 
-    def make(policy: WindowPolicy | None = None, **options: int) -> WindowStore:
+    def make(policy: WindowPolicy | None = None, **options: Any) -> WindowStore:
         store = WindowStore(connection, KEYS, policy or WindowPolicy(10, 10), **options)
         store.attach()
         return store
@@ -71,6 +69,13 @@ def append(store: WindowStore, taken: ScoredRows, segments: Sequence[str] | None
 
 def scores(windows: Sequence[ClosedWindow]) -> list[list[int]]:
     return [[int(score) for score in window.scores] for window in windows]
+
+
+def assert_same(found: Sequence[ClosedWindow], expected: Sequence[PlainWindow]) -> None:
+    def place(window: PlainWindow) -> tuple[str, int]:
+        return window.segment, window.sequence
+
+    assert sorted(map(PlainWindow.of, found), key=place) == sorted(expected, key=place)
 
 
 def settle(store: WindowStore, settlement: Settlement) -> Settled:
@@ -159,8 +164,14 @@ class TestAppend:
         counted = sorted(score for window in all_closed for score in scores([window])[0])
         assert counted == sorted(list(range(1000)) * 4)
 
-    def test_open_window_of_a_thousand_scores_takes_less_than_6_kb(self, new_store, redis_client):
-        append(new_store(WindowPolicy(1001, 1001)), rows(0, 999))
+    @pytest.mark.parametrize("at_a_time", [7, 1000])
+    def test_open_window_of_a_thousand_scores_takes_less_than_6_kb(
+        self, at_a_time: int, new_store, redis_client
+    ):
+        store = new_store(WindowPolicy(1001, 1001))
+        ids = [f"{n:032x}" for n in range(1000)]
+        for first in range(0, 1000, at_a_time):
+            append(store, rows(first, min(first + at_a_time, 1000) - 1)._replace(ids=ids))
 
         assert sum(redis_client.memory_usage(key) for key in redis_client.keys("drift:*")) < 6000
 
@@ -172,6 +183,56 @@ class TestAppend:
         append(store, rows(4, 5000), [f"s{i % 50}" for i in range(4997)])
 
         assert connection.round_trips == before + 1
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(data=st.data())
+    def test_windows_are_those_of_one_event_at_a_time(self, data: st.DataObject, new_store, redis_client):
+        """Two workers take turns, or one does all, and settle what they closed now and then."""
+        redis_client.flushdb()
+        policy = data.draw(st.sampled_from([(1, 1), (3, 3), (6, 2), (40, 40), (150, 50)]))
+        policy = WindowPolicy(*policy, examples=data.draw(st.integers(0, 3)), max_age_ms=1)
+        now_ms = 1
+        stores = [new_store(policy, clock=lambda: now_ms, lease_ms=0) for _ in range(2)]
+        plain = PlainWindows(policy)
+        after: dict[str, int] = {}
+        ends = [0, 0]
+        for _ in range(data.draw(st.integers(1, 6))):
+            seed = data.draw(st.integers(0, 2**32 - 1))
+            rng = np.random.default_rng(seed)
+            store, partition = stores[int(rng.integers(2))], int(rng.integers(2))
+            events = []
+            for segment, score in zip(
+                rng.choice(["all", "b b", "ü"], size=int(rng.integers(1, 120))).tolist(),
+                rng.integers(9, size=200).tolist(),
+                strict=False,
+            ):
+                offset, ends[partition] = ends[partition], ends[partition] + 1
+                events.append(Event(segment, float(score), partition, offset, offset, str(score)))
+            batch = ScoredRows(
+                np.array([event.score for event in events], np.float32),
+                np.full(len(events), partition, np.int32),
+                np.array([event.offset for event in events]),
+                np.array([event.time_ms for event in events]),
+                np.arange(len(events)),
+                [event.id for event in events],
+            )
+            appended = append(store, batch, [event.segment for event in events])
+            expected = [window for event in events for window in plain.add(event, now_ms)]
+            assert_same(appended.closed, expected)
+            assert appended.depends_on == {partition: plain.low(partition)}
+            if rng.random() < 0.3:
+                now_ms += 1
+                aged = store.close_aged()
+                assert_same([] if aged is None else aged.closed, plain.close_aged(now_ms))
+            if rng.random() < 0.5:
+                for window in sorted(store.claim(), key=lambda window: window.sequence):
+                    standing = b"%d []" % window.sequence
+                    settlement = Settlement(
+                        window.segment, after.get(window.segment, 0), standing, [window], [b"v"]
+                    )
+                    after[window.segment] = window.sequence
+                    assert settle(store, settlement).refused == {}
+                    plain.unsettled.remove(PlainWindow.of(window))
 
 
 class TestLostState:

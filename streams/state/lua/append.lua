@@ -2,105 +2,147 @@
 -- everything or nothing.
 --
 -- KEYS[1] progress   hash: "epoch" -> id of this data set; partition -> next offset not yet counted
--- KEYS[2] open       hash: segment -> "<sequence>:<count> <description>"
--- KEYS[3] closed     hash: "<sequence> <segment>" -> "<description>\n<packed scores>"
--- KEYS[4] leases     sorted set: "<sequence> <segment>" by lease expiry, ms
--- KEYS[5] alerts     hash: segment -> "<last sequence> <alert state>"
--- KEYS[6] reference  string: version of the current reference
--- KEYS[7..]          Q "depends" sorted sets: "<sequence> <segment>" by first offset of one partition; the first
+-- KEYS[2] open       hash: segment -> <head of the open window><its latest packed scores>
+-- KEYS[3] details    hash: segment -> details of the open window
+-- KEYS[4] scores     hash: segment -> packed scores of the open window before the latest
+-- KEYS[5] closed     hash: "<sequence> <segment>" -> "<description>\n<packed scores>"
+-- KEYS[6] leases     sorted set: "<sequence> <segment>" by lease expiry, ms
+-- KEYS[7] alerts     hash: segment -> "<last sequence> <alert state>"
+-- KEYS[8] reference  string: version of the current reference
+-- KEYS[9..]          Q "depends" sorted sets: "<sequence> <segment>" by first offset of one partition; the first
 --                    P of them are those of the partitions that advance
--- KEYS[..]           for each segment its packed scores
--- ARGV    epoch, lease in ms, P, Q, S,
---         P times: partition, expected next offset or "", new next offset
---         S times: segment, expected token or "", new open window,
---                  D, D times: sequence, which of the Q sets (from 1), first offset
---                  C, C times: sequence, scores to append first, description, scores to keep (in bytes)
---                  scores to append last
+-- ARGV[1..5]  epoch, lease in ms, most bytes of scores beside an open window, P, Q
+-- ARGV[6]     for each segment six little-endian uint32: bytes of its name, of the stored head, of the new head,
+--             of the details (0: as they were), of the scores to append; number of closings
+-- ARGV[7]     names of the segments, one after the other
+-- ARGV[8]     for each segment the first 8 bytes of the stored head, zeros when nothing should be stored
+-- ARGV[9..11] new heads, details, scores to append, one after the other
+-- ARGV[12]    dependencies: segment (from 1), sequence, which of the Q sets (from 1), all uint32, first offset as
+--             a double
+-- ARGV[13..]  P times: partition, expected next offset or "", new next offset
+--             C closings, in the order of the segments: sequence, bytes to append first, bytes to keep
+--             C times: description
 -- returns {"ok", reference or "", {first offset depended on or "" per partition},
 --          {scores of each closing}, {alert state or "" of each segment with closings}}
 --      or {"lost", stored epoch or ""}
---      or {"moved", {stored next offset or "" per partition}, {stored open window or "" per segment}}
+--      or {"moved", {stored next offset or "" per partition}, {segment (from 1), open or "", details or "", ...}},
+--         of the segments that are not as expected
 
-local epoch, lease_ms = ARGV[1], tonumber(ARGV[2])
-local partitions, sets, segments = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local epoch, lease_ms, most_beside = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local partitions, layout = tonumber(ARGV[4]), ARGV[6]
+local segments = #layout / 24
+local sub, unpack_numbers = string.sub, struct.unpack
+-- Far below what Lua's stack holds, and enough to make what a call costs by itself vanish.
+local AT_ONCE = 1000
 
 local stored_epoch = redis.call('HGET', KEYS[1], 'epoch')
 if stored_epoch ~= epoch then
   return {'lost', stored_epoch or ''}
 end
 
-local cursor = 6
 local moved = false
 local stored_offsets = {}
 for p = 1, partitions do
-  local stored = redis.call('HGET', KEYS[1], ARGV[cursor]) or ''
+  local stored = redis.call('HGET', KEYS[1], ARGV[10 + 3 * p]) or ''
   stored_offsets[p] = stored
-  moved = moved or stored ~= ARGV[cursor + 1]
-  cursor = cursor + 3
+  moved = moved or stored ~= ARGV[11 + 3 * p]
 end
 
-local first_segment = cursor
-local names, stored_windows = {}, {}
+local names, at = {}, 1
 for s = 1, segments do
-  names[s] = ARGV[cursor]
-  local stored = redis.call('HGET', KEYS[2], ARGV[cursor]) or ''
-  stored_windows[s] = stored
-  moved = moved or (string.match(stored, '^%S+') or '') ~= ARGV[cursor + 1]
-  cursor = cursor + 3
-  cursor = cursor + 1 + 3 * tonumber(ARGV[cursor])
-  cursor = cursor + 1 + 4 * tonumber(ARGV[cursor])
-  cursor = cursor + 1
+  local size = unpack_numbers('<I4', layout, 24 * s - 23)
+  names[s] = sub(ARGV[7], at, at + size - 1)
+  at = at + size
 end
-if moved then
-  return {'moved', stored_offsets, stored_windows}
+local windows, different = {}, {}
+for first = 1, segments, AT_ONCE do
+  local last = math.min(first + AT_ONCE - 1, segments)
+  local found = redis.call('HMGET', KEYS[2], unpack(names, first, last))
+  for i = 1, last - first + 1 do
+    local s = first + i - 1
+    local window = found[i] or '\0\0\0\0\0\0\0\0'
+    windows[s] = window
+    if sub(window, 1, 8) ~= sub(ARGV[8], 8 * s - 7, 8 * s) then
+      different[#different + 1] = s
+      different[#different + 1] = found[i] or ''
+      different[#different + 1] = redis.call('HGET', KEYS[3], names[s]) or ''
+    end
+  end
+end
+if moved or #different > 0 then
+  return {'moved', stored_offsets, different}
 end
 
-cursor = 6
 for p = 1, partitions do
-  redis.call('HSET', KEYS[1], ARGV[cursor], ARGV[cursor + 2])
-  cursor = cursor + 3
+  redis.call('HSET', KEYS[1], ARGV[10 + 3 * p], ARGV[12 + 3 * p])
 end
 
 local time = redis.call('TIME')
 local lease_until = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + lease_ms
-local closed_scores, alert_states = {}, {}
-cursor = first_segment
+local next_closing = 13 + 3 * partitions
+local next_description = next_closing
 for s = 1, segments do
-  local scores = KEYS[6 + sets + s]
-  redis.call('HSET', KEYS[2], names[s], ARGV[cursor + 2])
-  local depends = tonumber(ARGV[cursor + 3])
-  cursor = cursor + 4
-  for _ = 1, depends do
-    local window = ARGV[cursor] .. ' ' .. names[s]
-    redis.call('ZADD', KEYS[6 + tonumber(ARGV[cursor + 1])], ARGV[cursor + 2], window)
-    cursor = cursor + 3
-  end
-  local closings = tonumber(ARGV[cursor])
-  cursor = cursor + 1
-  for _ = 1, closings do
-    local window, fresh, kept = ARGV[cursor] .. ' ' .. names[s], ARGV[cursor + 1], tonumber(ARGV[cursor + 3])
-    local all = (redis.call('GET', scores) or '') .. fresh
-    redis.call('HSET', KEYS[3], window, ARGV[cursor + 2] .. '\n' .. all)
-    redis.call('ZADD', KEYS[4], lease_until, window)
-    if kept > 0 then
-      redis.call('SET', scores, string.sub(all, -kept))
-    else
-      redis.call('DEL', scores)
-    end
-    closed_scores[#closed_scores + 1] = all
-    cursor = cursor + 4
-  end
+  next_description = next_description + 3 * unpack_numbers('<I4', layout, 24 * s - 3)
+end
+
+local closed_scores, alert_states = {}, {}
+local open, details, scores = {}, {}, {}
+local head_at, details_at, scores_at = 1, 1, 1
+for s = 1, segments do
+  local name = names[s]
+  local old_head, head, detail, fresh, closings = unpack_numbers('<I4I4I4I4I4', layout, 24 * s - 19)
+  local latest = sub(windows[s], old_head + 1)
+  local scores_end = scores_at + fresh
   if closings > 0 then
-    alert_states[#alert_states + 1] = redis.call('HGET', KEYS[5], names[s]) or ''
+    local earlier = redis.call('HGET', KEYS[4], name)
+    if earlier then
+      latest = earlier .. latest
+      redis.call('HDEL', KEYS[4], name)
+    end
+    for _ = 1, closings do
+      local window = ARGV[next_closing] .. ' ' .. name
+      local size, kept = tonumber(ARGV[next_closing + 1]), tonumber(ARGV[next_closing + 2])
+      local all = latest .. sub(ARGV[11], scores_at, scores_at + size - 1)
+      redis.call('HSET', KEYS[5], window, ARGV[next_description] .. '\n' .. all)
+      redis.call('ZADD', KEYS[6], lease_until, window)
+      closed_scores[#closed_scores + 1] = all
+      latest = kept > 0 and sub(all, -kept) or ''
+      scores_at = scores_at + size
+      next_closing, next_description = next_closing + 3, next_description + 1
+    end
+    alert_states[#alert_states + 1] = redis.call('HGET', KEYS[7], name) or ''
   end
-  if ARGV[cursor] ~= '' then
-    redis.call('APPEND', scores, ARGV[cursor])
+  latest = latest .. sub(ARGV[11], scores_at, scores_end - 1)
+  if #latest > most_beside then
+    scores[#scores + 1] = name
+    scores[#scores + 1] = (closings == 0 and redis.call('HGET', KEYS[4], name) or '') .. latest
+    latest = ''
   end
-  cursor = cursor + 1
+  open[2 * s - 1] = name
+  open[2 * s] = sub(ARGV[9], head_at, head_at + head - 1) .. latest
+  if detail > 0 then
+    details[#details + 1] = name
+    details[#details + 1] = sub(ARGV[10], details_at, details_at + detail - 1)
+  end
+  head_at, details_at, scores_at = head_at + head, details_at + detail, scores_end
+end
+
+local function write(key, pairs)
+  for first = 1, #pairs, 2 * AT_ONCE do
+    redis.call('HSET', key, unpack(pairs, first, math.min(first + 2 * AT_ONCE - 1, #pairs)))
+  end
+end
+write(KEYS[2], open)
+write(KEYS[3], details)
+write(KEYS[4], scores)
+
+for at = 1, #ARGV[12], 20 do
+  local segment, sequence, set, offset = unpack_numbers('<I4I4I4d', ARGV[12], at)
+  redis.call('ZADD', KEYS[8 + set], offset, sequence .. ' ' .. names[segment])
 end
 
 local lows = {}
 for p = 1, partitions do
-  lows[p] = redis.call('ZRANGE', KEYS[6 + p], 0, 0, 'WITHSCORES')[2] or ''
+  lows[p] = redis.call('ZRANGE', KEYS[8 + p], 0, 0, 'WITHSCORES')[2] or ''
 end
-return {'ok', redis.call('GET', KEYS[6]) or '', lows, closed_scores, alert_states}
+return {'ok', redis.call('GET', KEYS[8]) or '', lows, closed_scores, alert_states}

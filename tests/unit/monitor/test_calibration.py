@@ -18,7 +18,9 @@ from monitor.calibration.intervals import count_interval, mean_interval, share_i
 from monitor.calibration.rehearsal import Rehearsal, Role
 from monitor.config import MonitorConfig
 from monitor.errors import SetupError
-from streams.state.windows import OpenWindow, ScoredRows, WindowPolicy, fill
+from streams.state.batches import Batch
+from streams.state.memory_windows import MemoryWindowStore
+from streams.state.windows import ScoredRows, WindowPolicy
 from tests.cli_setup import N_CLASSES, N_FEATURES, complaints, run, write_bundle
 
 RNG = np.random.default_rng(1)
@@ -62,12 +64,12 @@ def test_windows_are_those_that_a_worker_closes(size: int, hop: int) -> None:
     rows = ScoredRows(
         scores.astype(np.float32), np.zeros(n, np.int32), np.arange(n), np.arange(n), np.arange(n), None
     )
-    closings = fill(OpenWindow(), rows, WindowPolicy(size, hop, examples=0), now_ms=0).closings
-    assert [w.sequence for w in closed] == [c.sequence for c in closings]
-    assert [w.pane for w in closed] == [c.pane for c in closings]
-    for window in closed:
-        first, last = window.pane.offsets[0]
-        np.testing.assert_array_equal(window.scores, rows.scores[first : last + 1])
+    counted = MemoryWindowStore(WindowPolicy(size, hop, examples=0)).append(Batch(rows, None, {0: n}))
+    assert counted is not None
+    assert [w.sequence for w in closed] == [w.sequence for w in counted.closed]
+    assert [w.pane for w in closed] == [w.pane for w in counted.closed]
+    for window, expected in zip(closed, counted.closed, strict=True):
+        np.testing.assert_array_equal(window.scores, expected.scores)
 
 
 def _closed(rehearsal: Rehearsal, scores: np.ndarray) -> list[Any]:
