@@ -189,21 +189,21 @@ class TestAppend:
     def test_windows_are_those_of_one_event_at_a_time(self, data: st.DataObject, new_store, redis_client):
         """Two workers take turns, or one does all, and settle what they closed now and then."""
         redis_client.flushdb()
-        policy = data.draw(st.sampled_from([(1, 1), (3, 3), (6, 2), (40, 40), (150, 50)]))
+        policy = data.draw(st.sampled_from([(1, 1), (3, 3), (6, 2), (40, 40), (300, 100)]))
         policy = WindowPolicy(*policy, examples=data.draw(st.integers(0, 3)), max_age_ms=1)
         now_ms = 1
         stores = [new_store(policy, clock=lambda: now_ms, lease_ms=0) for _ in range(2)]
         plain = PlainWindows(policy)
         after: dict[str, int] = {}
         ends = [0, 0]
-        for _ in range(data.draw(st.integers(1, 6))):
+        for _ in range(data.draw(st.integers(1, 9))):
             seed = data.draw(st.integers(0, 2**32 - 1))
             rng = np.random.default_rng(seed)
             store, partition = stores[int(rng.integers(2))], int(rng.integers(2))
             events = []
             for segment, score in zip(
-                rng.choice(["all", "b b", "ü"], size=int(rng.integers(1, 120))).tolist(),
-                rng.integers(9, size=200).tolist(),
+                rng.choice(["all", "b b", "ü"], size=int(rng.integers(1, 400))).tolist(),
+                rng.integers(9, size=400).tolist(),
                 strict=False,
             ):
                 offset, ends[partition] = ends[partition], ends[partition] + 1
