@@ -15,7 +15,6 @@ from streams.state.redis_keys import MonitorKeys
 PROBES: Mapping[str, Sequence[str]] = {
     "get": ("{string}",),
     "set": ("{string}", "1"),
-    "append": ("{string}", "1"),
     "hset": ("{hash}", "a", "1"),
     "hsetnx": ("{hash}", "b", "1"),
     "hget": ("{hash}", "a"),
@@ -38,7 +37,7 @@ PROBES: Mapping[str, Sequence[str]] = {
 """A call of each command that leaves nothing behind once its keys are deleted."""
 
 WORKER = (
-    *("get", "set", "append", "hset", "hsetnx", "hget", "hmget", "hgetall", "hdel", "zadd", "zrange"),
+    *("get", "set", "hset", "hsetnx", "hget", "hmget", "hgetall", "hdel", "zadd", "zrange"),
     *("zrangebyscore", "zrem", "lpush", "ltrim", "time", "evalsha", "script|load", "multi", "exec"),
 )
 """Commands of a worker, those of its scripts among them; beside ``del`` and what opens a connection."""
@@ -69,7 +68,7 @@ def missing_rights(connection: RedisConnection, prefix: str, commands: Sequence[
         If Redis cannot be used at all.
     """
     keys = MonitorKeys(prefix, f"check-{uuid4().hex}")
-    names = {kind: keys.scores(kind) for kind in ("string", "hash", "zset", "list")}
+    names = {kind: keys.last(kind) for kind in ("string", "hash", "zset", "list")}
     with connection.client() as client:
         cleaning = [("del", "DEL", *names.values())]
         if refused := _refused(client, cleaning, prefix):

@@ -126,7 +126,8 @@ def test_a_worker_does_all_its_work_with_these_rights_and_uses_each(
 
     documented = {rule.removeprefix("+") for rule in redis_rights()["drift-worker"] if rule.startswith("+")}
     used = secured_redis.commands_run() - {"auth", "hello", "config|resetstat", "info", "llen"}
-    assert used == documented
+    # Keys are deleted only by 'drift-monitor check', which cleans up behind itself.
+    assert used | {"del"} == documented
     refused = [entry for entry in secured_redis.admin.acl_log() if entry["object"] != "client|setinfo"]
     assert refused == []
 

@@ -63,13 +63,14 @@ for first = 1, segments, AT_ONCE do
     local window = found[i] or '\0\0\0\0\0\0\0\0'
     windows[s] = window
     if sub(window, 1, 8) ~= sub(ARGV[8], 8 * s - 7, 8 * s) then
+      moved = true
       different[#different + 1] = s
       different[#different + 1] = found[i] or ''
       different[#different + 1] = redis.call('HGET', KEYS[3], names[s]) or ''
     end
   end
 end
-if moved or #different > 0 then
+if moved then
   return {'moved', stored_offsets, different}
 end
 
