@@ -33,6 +33,11 @@ def configure_logging(log_format: Literal["text", "json"], level: str, stream: T
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
+def about(log: logging.Logger, **fields: object) -> logging.LoggerAdapter[logging.Logger]:
+    """Return a logger whose records carry fields beside their message; JSON lines have them as keys."""
+    return logging.LoggerAdapter(log, fields)
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a record: ``time`` (RFC 3339, UTC), ``level``, ``logger``, ``message``, and extras."""
 

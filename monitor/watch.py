@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
@@ -17,6 +18,7 @@ from monitor.alerts.policy import AlertKind, AlertState
 from monitor.bundle_shelf import BundleShelf
 from monitor.config import MonitorConfig
 from monitor.errors import ConfigError
+from monitor.logs import about
 from monitor.metrics.instruments import Instruments
 from monitor.policies import alert_policy, window_policy
 from monitor.routing import Route
@@ -34,6 +36,8 @@ from streams.state.redis_keys import MonitorKeys
 from streams.state.reference_store import ReferenceStore
 from streams.state.window_store import Foundation, WindowStore
 from streams.state.windows import ClosedWindow
+
+log = logging.getLogger(__name__)
 
 SendAlert: TypeAlias = Callable[[str, Alert], Delivery]
 """Sends an alert to a topic."""
@@ -190,6 +194,15 @@ class Watch:
     def _publish(self, judged: JudgedWindow, kind: AlertKind, state: AlertState) -> Delivery:
         alert = build_alert(self._source, judged, kind, state.state, state.since_ms, judged.verdict.tested_ms)
         self._instruments.alerted(self.config.name, kind)
+        segment, verdict = judged.window.segment, judged.verdict
+        about(log, monitor=self.config.name, segment=segment, alert=kind.value, p_value=verdict.p_value).info(
+            "Drift %s in segment %r of %s by window %d: p-value %.3g.",
+            kind.value,
+            segment,
+            self.config.name,
+            verdict.sequence,
+            verdict.p_value,
+        )
         return self._send_alert(self.config.alerts.topic, alert)
 
 

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
 from monitor.errors import MonitorError
+from monitor.logs import about
 from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
 from monitor.pipeline import Pipeline, ScoredBatch
@@ -212,13 +213,14 @@ class Worker:
         """Let monitors that were not watched before begin at a position, and say what that means for them."""
         where = f"partition {partition.number} of topic {partition.topic!r}"
         for name, counted in joining.items():
+            said = about(log, monitor=name, topic=partition.topic, partition=partition.number)
             if counted is None:
-                log.info("Monitor %r begins at offset %d of %s.", name, position, where)
+                said.info("Monitor %r begins at offset %d of %s.", name, position, where)
             elif counted > log_end:
                 self._pipeline.restart_counting(partition, [name])
-                log.warning("Monitor %r once counted a former topic; it begins anew with %s.", name, where)
+                said.warning("Monitor %r once counted a former topic; it begins anew with %s.", name, where)
             elif counted < position:
-                log.warning(
+                said.warning(
                     "Monitor %r is watched again; offsets %d to %d of %s passed without it.",
                     name,
                     counted,
@@ -262,8 +264,9 @@ class Worker:
         start = start_of(mark, counted, log_start, log_end, default)
         self._admit(partition, start.joining, start.offset, log_end)
         where = f"partition {partition.number} of topic {partition.topic!r}"
+        said = about(log, topic=partition.topic, partition=partition.number)
         if start.recreated:
-            log.warning(
+            said.warning(
                 "Counted further than %s reaches (%d): its topic is new and is read from the start.",
                 where,
                 log_end,
@@ -277,9 +280,11 @@ class Worker:
                     f"{lost}; worker.on_missing_offsets is 'stop'. Set it to 'continue' to go on from offset"
                     f" {start.offset}, and give the topic a longer retention."
                 )
-            log.error("%s: its retention is short.", lost)
+            said.error("%s: its retention is short.", lost)
         if start.rebuilds:
-            log.warning("Redis holds less than was committed of %s; rebuilding from %d.", where, start.offset)
+            said.warning(
+                "Redis holds less than was committed of %s; rebuilding from %d.", where, start.offset
+            )
         return start.offset
 
     def _beginning(self, partition: Partition, log_start: int, log_end: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,12 +17,14 @@ import pytest
 import yaml
 
 from monitor.alerts import AlertKind, ReceivedAlert, subscribe
+from monitor.config.file import load_config
 from streams.errors import KafkaError
 from tests.sample_alerts import built, judged
 from tests.servers.http_receiver import DROP, HttpReceiver
 from tests.traffic import publish
 from tests.workers import monitor_config, wait_until
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "alerts.md").read_text()
 TOKEN = "t0ken-that-nobody-may-see"
 
 
@@ -160,3 +163,38 @@ def test_without_a_group_another_topic_is_told(kafka, topics) -> None:
     publish(kafka.bootstrap, topics["events"], [b"no alert"])
     with pytest.raises(KafkaError, match="is it the right topic"):
         next(subscribe(kafka.bootstrap, topics["events"], from_beginning=True))
+
+
+def test_the_example_of_the_page_reads_alerts(kafka, topics, tmp_path) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    for said, meant in {"localhost:9092": kafka.bootstrap, "drift-alerts": topics["alerts"]}.items():
+        assert said in example
+        example = example.replace(said, meant)
+    (tmp_path / "example.py").write_text(example)
+    told = tmp_path / "told.txt"
+    with told.open("w") as out:
+        process = subprocess.Popen([sys.executable, "-u", str(tmp_path / "example.py")], stdout=out)
+
+    def heard() -> bool:
+        # A subscriber without a past begins with what is published from now on.
+        publish(kafka.bootstrap, topics["alerts"], alerts_of(2))
+        return "offsets 7 to 45 of inference-events[2]" in told.read_text()
+
+    try:
+        wait_until("an alert", heard, poll_seconds=0.2)
+    finally:
+        process.kill()
+        process.wait()
+    assert "m/eu: p-value 1.2e-09" in told.read_text()
+
+
+def test_the_config_of_the_page_is_valid(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("CHAT_WEBHOOK", "https://chat.example/secret")
+    monkeypatch.setenv("CHAT_TOKEN", "t0ken")
+    (section,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    names = {name: name for name in ("events", "alerts", "rejected")}
+    config = monitor_config("localhost:9092", "redis://localhost", tmp_path, names) | yaml.safe_load(section)
+    (tmp_path / "monitor.yaml").write_text(yaml.safe_dump(config))
+    forward = load_config(tmp_path / "monitor.yaml").forward
+    assert forward is not None
+    assert [target.type for target in forward.targets] == ["alertmanager", "webhook"]

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import promql_parser
 import pytest
 import yaml
+from prometheus_client.metrics_core import Metric
 
 from monitor.config.file import load_config
 from monitor.metrics.endpoint import Endpoint
@@ -50,23 +52,43 @@ def selectors(node: object) -> Iterator[promql_parser.VectorSelector]:
 
 
 @pytest.fixture(scope="module")
-def exported() -> dict[str, set[str]]:
-    """Names of all samples that a worker exports, with their labels and those that Prometheus adds."""
+def families() -> dict[str, tuple[Metric, list[str]]]:
+    """Return all metrics that a worker exports, with the names of their labels."""
     config = load_config(DOCKER / "monitor.yaml")
     assert config.worker.http is not None
     instruments = Instruments()
     instruments.expect("digits", "inference-events")
+    instruments.took("decode", 0.1)
+    instruments.scored("digits", np.zeros(1, np.float32), threshold=0.5)
     # Neither server is there: what a scrape tells of them is then empty, but has its names.
     Endpoint(config.worker.http, config, instruments, lambda: ["digits"])
-    found: dict[str, set[str]] = {}
-    endings = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",)}
+    found = {}
     for family in instruments.registry.collect():
-        for ending in endings.get(family.type, ("",)):
-            labels = {label for sample in family.samples for label in sample.labels}
-            found[family.name + ending] = (
-                labels | set(getattr(family, "_labelnames", ())) | {"instance", "job"}
-            )
+        labels = {label: None for sample in family.samples for label in sample.labels if label != "le"}
+        found[family.name] = (family, list(getattr(family, "_labelnames", labels)))
     return found
+
+
+@pytest.fixture(scope="module")
+def exported(families) -> dict[str, set[str]]:
+    """Names of all samples that a worker exports, with their labels and those that Prometheus adds."""
+    endings = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",)}
+    return {
+        name + ending: {*labels, "le", "instance", "job"}
+        for name, (family, labels) in families.items()
+        for ending in endings.get(family.type, ("",))
+    }
+
+
+def test_the_page_tells_every_metric(families) -> None:
+    page = (DOCKER.parent / "docs" / "operating.md").read_text()
+    for name, (family, labels) in families.items():
+        if not name.startswith("process_"):
+            shown = name + ("_total" if family.type == "counter" else "")
+            named = ", ".join(f"`{label}`" for label in labels)
+            assert f"| `{shown}` | {family.type} | {named} | {family.documentation} |" in page
+    told = set(re.findall(r"^\| `(drift_monitor_\w+)`", page, flags=re.MULTILINE))
+    assert {name.removesuffix("_total") for name in told} <= families.keys()
 
 
 @pytest.mark.parametrize(("where", "query"), list(queries()))

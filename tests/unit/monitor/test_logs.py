@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from monitor.logs import configure_logging
+from monitor.logs import about, configure_logging
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +50,11 @@ def test_text_lines_say_when_how_severe_and_what():
     (line,) = stream.getvalue().splitlines()
     assert line.endswith("WARNING Redis is away.")
     assert line[:4].isdigit()
+
+
+def test_json_lines_tell_what_they_are_about():
+    stream = io.StringIO()
+    configure_logging("json", "info", stream)
+    about(logging.getLogger("monitor.test"), monitor="churn", partition=3).warning("It is new.")
+    line = json.loads(stream.getvalue())
+    assert (line["message"], line["monitor"], line["partition"]) == ("It is new.", "churn", 3)
