@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -187,6 +188,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     started = time.monotonic()
+    # So that the servers are stopped however the command is ended.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as directory, KafkaBroker() as kafka, RedisServer() as server:
         tiny = TinyDetector(Path(directory) / "tiny")
         place = Place.prepare(kafka.bootstrap, server.url, tiny.path)
