@@ -71,7 +71,7 @@ def open_worker(config: Config, path: Path | None = None) -> Worker:
         DeadLetters(producer),
         instruments=instruments,
         scores=ScoresTopic(producer),
-        codec_services=codec_services(config),
+        codec_services=codec_services(config, connection),
     )
     reloader = None if path is None else Reloader(path, config, watches, bundles, open_all, pipeline.check)
     endpoint = None

@@ -6,9 +6,11 @@ from typing import Any
 
 from monitor.config import Config
 from streams.registry.client import SchemaRegistryClient
+from streams.state.pair_store import PairStore
+from streams.state.redis_connection import RedisConnection
 
 
-def codec_services(config: Config) -> dict[str, Any]:
+def codec_services(config: Config, connection: RedisConnection) -> dict[str, Any]:
     """Return what the config has of ``streams.codecs.protocol.SERVICES``; nothing is connected to yet.
 
     Raises
@@ -16,6 +18,7 @@ def codec_services(config: Config) -> dict[str, Any]:
     SchemaRegistryError
         If a certificate for the schema registry cannot be read.
     """
-    if config.schema_registry is None:
-        return {}
-    return {"schema_registry": SchemaRegistryClient(config.schema_registry.address)}
+    services: dict[str, Any] = {"pairs": PairStore(connection, config.redis.prefix)}
+    if config.schema_registry is not None:
+        services["schema_registry"] = SchemaRegistryClient(config.schema_registry.address)
+    return services

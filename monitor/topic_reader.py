@@ -110,6 +110,7 @@ class TopicReader:
         parts: list[MonitorRows] = []
         for one in decoded:
             accepted[one.record_rows[one.wanted]] = True
+            accepted[one.waiting] = True
             with stages.timed("model"):
                 parts += one.parts()
         for part in parts:
@@ -174,6 +175,7 @@ class _Decoded:
         self.group = group
         self.columns = EventColumns(events)
         self.rejected = [replace(event, row=int(taken[event.row])) for event in events.rejected]
+        self.waiting = taken[list(events.waiting)]
         self.record_rows: npt.NDArray[np.int64] = taken[events.rows]
         self._events = events
         self._masks = {

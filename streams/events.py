@@ -32,6 +32,8 @@ class RejectReason(str, Enum):
     """The value has more bytes than the config allows."""
     UNKNOWN_MODEL = "unknown_model"
     """No monitor of this topic watches events of this model, key, header or field."""
+    UNPAIRED = "unpaired"
+    """One half of an event, which came when the other had waited for it in vain."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class EventBatch:
         By path of ``EventSchema.others``, texts of length n, None where an event has none there.
     rejected
         Rejected records, by row.
+    waiting
+        Rows of records that are good but hold no instance yet, since the rest of the event is to come.
     """
 
     records: RecordBatch
@@ -138,6 +142,7 @@ class EventBatch:
     models: Sequence[str | None] | None = None
     others: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     rejected: Sequence[RejectedEvent] = ()
+    waiting: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.rows)

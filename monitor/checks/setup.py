@@ -91,7 +91,7 @@ def _check_detectors(
             [watch for watch, _ in watches],
             connection,
             _NoDeadLetters(),
-            codec_services=codec_services(config),
+            codec_services=codec_services(config, connection),
         )
     except (MonitorError, StreamError) as error:
         yield failed("monitors", str(error))

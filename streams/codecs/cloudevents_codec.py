@@ -93,7 +93,7 @@ class CloudEventsCodec:
 
     def decode(self, records: RecordBatch) -> EventBatch:
         """Decode a batch; a bad event is listed in ``rejected`` and never raises."""
-        attributes = [_attributes(headers) for headers in records.headers]
+        attributes = [attributes_in(headers) for headers in records.headers]
         binary = np.array([bool(found) for found in attributes], dtype=np.bool_)
         if binary.all():
             return self._decode_binary(records, attributes)
@@ -155,7 +155,7 @@ class CloudEventsCodec:
         )
 
 
-def _attributes(headers: Headers) -> dict[str, str]:
+def attributes_in(headers: Headers) -> dict[str, str]:
     """Return the attributes among headers; the last of several of a name counts."""
     return {
         name[3:]: value.decode(errors="backslashreplace")

@@ -14,8 +14,9 @@ from streams.records import RecordBatch
 
 CODEC_ENTRY_POINT_GROUP = "drift_monitor.codecs"
 
-SERVICES = ("schema_registry",)
-"""What a codec may ask for beside its options: a ``streams.registry.client.SchemaRegistryClient``."""
+SERVICES = ("schema_registry", "pairs")
+"""What a codec may ask for beside its options: a ``streams.registry.client.SchemaRegistryClient``, and a
+``streams.state.pair_store.PairStore``."""
 
 
 class Codec(Protocol):
