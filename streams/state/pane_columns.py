@@ -34,7 +34,7 @@ class PaneColumns:
     first, last
         First and last offset by partition, int64, shape (n, p); which partition a column is, the owner knows.
     scores, partitions, offsets, ids
-        Examples, highest first: float32, int32, int64 and objects (text or None), shape (n, k).
+        Examples, highest first: float32, int32, int64 and objects (bytes or None), shape (n, k).
     """
 
     count: npt.NDArray[np.int64]
@@ -136,8 +136,18 @@ def _pane(
         start_ms,
         end_ms,
         {partition: (low, high) for partition, low, high in ranges if high != NOWHERE},
-        tuple(Example(s, name, p, o) for s, p, o, name in ranked if s > NO_EXAMPLE),
+        tuple(Example(s, decoded_id(name), p, o) for s, p, o, name in ranked if s > NO_EXAMPLE),
     )
+
+
+def encoded_id(name: str | None) -> bytes | None:
+    """Return an event id as it is kept; JSON may carry halves of surrogate pairs, which UTF-8 does not."""
+    return None if name is None else name.encode("utf-8", "surrogatepass")
+
+
+def decoded_id(kept: bytes | None) -> str | None:
+    """Return the event id that is kept as these bytes."""
+    return None if kept is None else kept.decode("utf-8", "surrogatepass")
 
 
 def as_columns(panes: Sequence[Pane], partitions: Sequence[int], examples: int) -> PaneColumns:
@@ -149,7 +159,7 @@ def as_columns(panes: Sequence[Pane], partitions: Sequence[int], examples: int) 
         for partition, (first, last) in pane.offsets.items():
             found.first[row, column[partition]], found.last[row, column[partition]] = first, last
         for rank, example in enumerate(pane.examples[:examples]):
-            found.scores[row, rank], found.ids[row, rank] = example.score, example.id
+            found.scores[row, rank], found.ids[row, rank] = example.score, encoded_id(example.id)
             found.partitions[row, rank], found.offsets[row, rank] = example.partition, example.offset
     return found
 
@@ -195,5 +205,5 @@ def describe(
     panes.partitions[place] = rows.partitions[ranked]
     panes.offsets[place] = rows.offsets[ranked]
     if rows.ids is not None:
-        panes.ids[place] = np.array([rows.event_id(row) for row in ranked.tolist()], np.object_)
+        panes.ids[place] = np.array([encoded_id(rows.event_id(row)) for row in ranked.tolist()], np.object_)
     return panes

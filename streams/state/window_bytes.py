@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.errors import StateError
-from streams.state.pane_columns import NOWHERE, PaneColumns
+from streams.state.pane_columns import NOWHERE, PaneColumns, decoded_id
 from streams.state.windows import Example, OpenWindow, Pane
 
 HEAD = np.dtype(
@@ -86,22 +86,26 @@ def details(filling: PaneColumns, full: Mapping[int, Sequence[Pane]]) -> tuple[n
     ``full`` are the full panes of the rows that have any.
     """
     n, k = filling.scores.shape
-    ids = [None if i is None else i.encode("utf-8", "surrogatepass") for i in filling.ids.ravel().tolist()]
-    examples = np.empty((n, k), EXAMPLE)
+    ids = filling.ids.ravel().tolist()
+    encoded = {row: b"[" + b",".join(pane.encoded for pane in panes) + b"]" for row, panes in full.items()}
+    fixed = np.zeros(n, [("k", "<u4"), ("panes", "<u4"), ("examples", EXAMPLE, (k,))])
+    fixed["k"] = k
+    for row, panes in encoded.items():
+        fixed["panes"][row] = len(panes)
+    examples = fixed["examples"]
     examples["score"], examples["partition"] = filling.scores, filling.partitions
     examples["offset"] = filling.offsets
     examples["id"] = np.array([-1 if i is None else len(i) for i in ids], np.int32).reshape(n, k)
-    packed, width = examples.tobytes(), k * EXAMPLE.itemsize
-    texts = [b"" if i is None else i for i in ids]
+
+    packed, width = fixed.tobytes(), fixed.itemsize
+    texts = [i or b"" for i in ids]
     parts = []
-    sizes = np.maximum(examples["id"], 0).sum(axis=1, dtype=np.int64) + width + _COUNTS.size
     for row in range(n):
-        panes = _encode_panes(full.get(row, ()))
-        sizes[row] += len(panes)
-        parts += [_COUNTS.pack(k, len(panes)), packed[row * width : (row + 1) * width]]
+        parts.append(packed[row * width : (row + 1) * width])
         parts += texts[row * k : (row + 1) * k]
-        parts.append(panes)
-    return sizes, b"".join(parts)
+        parts.append(encoded.get(row, b""))
+    text_sizes = np.maximum(examples["id"], 0).sum(axis=1, dtype=np.int64)
+    return width + text_sizes + fixed["panes"], b"".join(parts)
 
 
 def new_window(sequence: int) -> bytes:
@@ -189,16 +193,12 @@ def _read_details(described: bytes) -> tuple[tuple[Example, ...], tuple[Pane, ..
     at = _COUNTS.size + k * EXAMPLE.itemsize
     examples = []
     for score, partition, offset, length in np.frombuffer(described, EXAMPLE, k, _COUNTS.size).tolist():
-        text = None if length < 0 else described[at : at + length].decode("utf-8", "surrogatepass")
+        text = None if length < 0 else decoded_id(described[at : at + length])
         at += max(0, length)
         if score > -np.inf:
             examples.append(Example(score, text, partition, offset))
     full = json.loads(described[at : at + panes]) if panes else []
     return tuple(examples), tuple(Pane.from_json(pane) for pane in full)
-
-
-def _encode_panes(panes: Sequence[Pane]) -> bytes:
-    return b"[" + b",".join(pane.encoded for pane in panes) + b"]" if panes else b""
 
 
 def _unreadable(raw: bytes) -> StateError:
