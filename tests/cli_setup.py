@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,30 +14,11 @@ from monitor.cli.main import main
 
 N_FEATURES = 4
 N_CLASSES = 3
-WORKER_SECONDS = 60
-"""After which a worker in this process is ended that began its work after all."""
 
 
 def run(*args: object) -> Result:
     """Run ``drift-monitor`` in this process."""
     return CliRunner().invoke(main, [str(arg) for arg in args])
-
-
-def run_worker(config: Path) -> Result:
-    """Run ``drift-monitor worker`` in this process, where it is not expected to begin its work."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    root = logging.getLogger()
-    logs, level = root.handlers[:], root.level
-    timer = threading.Timer(WORKER_SECONDS, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
-    try:
-        return run("worker", "-c", config)
-    finally:
-        timer.cancel()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        root.handlers[:] = logs
-        root.setLevel(level)
 
 
 def complaints(result: Result) -> list[str]:
