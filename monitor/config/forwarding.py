@@ -15,11 +15,11 @@ from monitor.config.types import MonitorName, NonBlank, PositiveSeconds
 
 
 class TargetUrl(Secret[str]):
-    """An address whose path may be a secret, as that of a chat's webhook is; only its host is ever shown."""
+    """An address whose path may be a secret, as that of a chat's webhook is; only host and port show."""
 
     def _display(self) -> str:
         parts = urlsplit(self.get_secret_value())
-        return f"{parts.scheme}://{parts.hostname}/***"
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/***"
 
 
 def _http_url(url: TargetUrl) -> TargetUrl:
