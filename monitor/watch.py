@@ -20,6 +20,7 @@ from monitor.config import MonitorConfig
 from monitor.errors import ConfigError
 from monitor.logs import about
 from monitor.metrics.instruments import Instruments
+from monitor.plugins import Preparation
 from monitor.policies import alert_policy, window_policy
 from monitor.routing import Route
 from monitor.state_topic import StateTopic
@@ -91,6 +92,7 @@ class Watch:
         self.bundle = bundle
         self.route = Route.of(config)
         self.detector = _distillation(config, bundle)
+        self._prepare = _preparation(config, self.detector)
         self._reference_scores = _reference(config, bundle)
         self._send_alert = send_alert
         self._state = state
@@ -111,7 +113,7 @@ class Watch:
     @property
     def schema(self) -> EventSchema:
         """What this monitor's events look like."""
-        return _schema(self.config, self.detector)
+        return _schema(self.config, self.detector, self._prepare)
 
     def attach(self) -> None:
         """Learn from Redis how far this monitor has counted and which reference is in force."""
@@ -142,13 +144,14 @@ class Watch:
     @property
     def scoring(self) -> object:
         """What its scores depend on: monitors for which this is equal score an event alike."""
-        return id(self.detector), self.config.prediction
+        return id(self.detector), self.config.prediction, self.config.input.preprocess
 
     def score(self, events: EventBatch) -> npt.NDArray[np.float32]:
         """Score all instances in one compiled call; float32, shape (n,)."""
+        instances = events.instances if self._prepare is None else self._prepare(events.instances)
         if events.predictions is None:
-            return self.detector.score_instances(events.instances)
-        return self.detector.score_predictions(events.instances, events.predictions)
+            return self.detector.score_instances(instances)
+        return self.detector.score_predictions(instances, events.predictions)
 
     def note_scores(self, scores: npt.NDArray[np.float32]) -> None:
         """Enter the scores of a batch, shape (n,), into the metrics."""
@@ -214,7 +217,8 @@ def event_schema(config: MonitorConfig, bundle: Bundle) -> EventSchema:
     ConfigError
         If the bundle is not what the monitor needs.
     """
-    return _schema(config, _distillation(config, bundle))
+    detector = _distillation(config, bundle)
+    return _schema(config, detector, _preparation(config, detector))
 
 
 def open_watches(
@@ -282,9 +286,14 @@ def _reference(config: MonitorConfig, bundle: Bundle) -> npt.NDArray[np.float32]
     return bundle.reference
 
 
-def _schema(config: MonitorConfig, detector: ModelDistillation) -> EventSchema:
+def _preparation(config: MonitorConfig, detector: ModelDistillation) -> Preparation | None:
+    name = config.input.preprocess
+    return None if name is None else Preparation(name, _fixed_shape(config, detector))
+
+
+def _schema(config: MonitorConfig, detector: ModelDistillation, prepare: Preparation | None) -> EventSchema:
     return EventSchema(
-        input_shape=_fixed_shape(config, detector),
+        input_shape=_fixed_shape(config, detector) if prepare is None else prepare.input_shape,
         n_classes=detector.n_classes,
         prediction_required=config.prediction == "event",
         fields=config.input.event_fields,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -124,6 +125,21 @@ def _segment_rule(rule: str) -> str:
     return rule
 
 
+def _installed(group: str, what: str, built_in: Sequence[str] = ()) -> Callable[[str], str]:
+    """Return a check that a name is built in, or the name of an entry point of some installed package."""
+
+    def check(name: str) -> str:
+        known = [*built_in, *sorted(point.name for point in entry_points(group=group))]
+        if name in known:
+            return name
+        meant = nearest(name, known)
+        advice = f"; did you mean '{meant}'?" if meant else ""
+        installed = quoted_choice(known) if known else f"and no package adds any under '{group}'"
+        raise ValueError(f"must be {what}, {installed}{advice}")
+
+    return check
+
+
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
@@ -140,6 +156,20 @@ def _path(value: object, info: ValidationInfo) -> Path:
     return Path(os.path.abspath(directory / value))
 
 
+PREPROCESSOR_GROUP = "drift_monitor.preprocessors"
+"""Entry points of what prepares instances."""
+TEST_GROUP = "drift_monitor.tests"
+"""Entry points of what tests windows."""
+WINDOW_TEST_NAMES = (
+    "ks_2samp",
+    "rank_cusum",
+    "flagged_fraction",
+    "mannwhitneyu",
+    "cramervonmises_2samp",
+    "anderson_ksamp",
+)
+"""The tests that need no other package."""
+
 NonBlank = Annotated[str, AfterValidator(_not_blank)]
 TopicName = Annotated[str, AfterValidator(_topic)]
 MonitorName = Annotated[str, AfterValidator(_monitor_name)]
@@ -150,6 +180,8 @@ SegmentRule = Annotated[
 ]
 FormatName = Annotated[str, AfterValidator(_format)]
 Address = Annotated[RedisUrl, AfterValidator(_redis_url)]
+PreprocessorName = Annotated[str, AfterValidator(_installed(PREPROCESSOR_GROUP, "an installed preprocessor"))]
+TestName = Annotated[str, AfterValidator(_installed(TEST_GROUP, "a window test", WINDOW_TEST_NAMES))]
 RegistryUrl = Annotated[str, AfterValidator(_registry_url)]
 RelativePath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]
 """A path that is taken from the config file's directory and made absolute."""

@@ -15,8 +15,9 @@ from detectors.promises.promises import (
     expected_run_time_threshold,
     reference_size_warning,
 )
-from detectors.window_tests import WindowTest, window_test
+from detectors.window_tests import WindowTest
 from monitor.config import DEFAULT_P_VAL, MonitorConfig
+from monitor.plugins import any_window_test
 from monitor.verdicts.tied_scores import TieOrder
 
 Recall: TypeAlias = Callable[[str, Callable[[], Threshold]], Threshold]
@@ -38,9 +39,9 @@ def monitor_test(config: MonitorConfig, reference: npt.ArrayLike) -> tuple[Windo
     """
     test = config.test
     if not test.breaks_ties:
-        return window_test(test.name, reference, test.alternative), None
+        return any_window_test(test.name, reference, test.alternative), None
     ties = TieOrder(reference, config.window)
-    return window_test(test.name, ties.reference, test.alternative), ties
+    return any_window_test(test.name, ties.reference, test.alternative), ties
 
 
 def threshold_rule(

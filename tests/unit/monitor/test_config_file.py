@@ -139,7 +139,7 @@ def test_the_documented_example_loads(load: Callable[..., Config], tmp_path: Pat
         (
             "p_val: 0.05",
             "p_val: 0.05, name: ks",
-            "9: monitors[0].test.name must be 'ks_2samp', 'rank_cusum', 'flagged_fraction', 'mannwhitneyu'",
+            "9: monitors[0].test.name must be a window test, 'ks_2samp', 'rank_cusum', 'flagged_fraction',",
         ),
         (
             "p_val: 0.05",

@@ -1,0 +1,1 @@
+"""A codec, a preprocessor and a window test for drift-monitor."""
