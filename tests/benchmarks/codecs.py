@@ -11,15 +11,20 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any, NamedTuple
 
+import msgpack
 import numpy as np
 import numpy.typing as npt
+from fastavro import parse_schema, schemaless_writer
 
 from streams.codecs.protocol import Codec, open_codec
 from streams.events import EventSchema
 from streams.records import Headers, RecordBatch
+from streams.registry.client import RegisteredSchema
 from tests.records_in_memory import batch_of
+from tests.schemas_in_memory import SchemasInMemory
 
 FEATURES, CLASSES, DECIMALS, BATCH = 30, 2, 6, 5000
 ATTRIBUTES = {"specversion": "1.0", "source": "/s", "type": "t", "time": "2026-11-20T12:00:00Z"}
@@ -83,6 +88,36 @@ def tensor(row: Row) -> tuple[bytes, Headers]:
     return np.concatenate(row[1:]).astype("<f4").tobytes(), [("id", row[0].encode())]
 
 
+AVRO = {
+    "type": "record",
+    "name": "Event",
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "instance", "type": {"type": "array", "items": "float"}},
+        {"name": "prediction", "type": {"type": "array", "items": "double"}},
+    ],
+}
+SERVICES = {"schema_registry": SchemasInMemory({1: AVRO, 2: RegisteredSchema("JSON", "{}")})}
+
+
+def avro(row: Row) -> tuple[bytes, Headers]:
+    """Encode an event with the number of its schema."""
+    stream = BytesIO()
+    schemaless_writer(stream, parse_schema(AVRO), plain(row))
+    return b"\0\0\0\0\1" + stream.getvalue(), []
+
+
+def msgpack_mixed(row: Row) -> tuple[bytes, Headers]:
+    """Encode an event in which whole numbers are integers, as JavaScript does."""
+    event = plain(row)
+    return msgpack.packb({**event, "instance": [0, 1, *event["instance"][2:]]}), []
+
+
+def msgpack_bytes(row: Row) -> tuple[bytes, Headers]:
+    """Encode an event with the instance as float32 in a binary."""
+    return msgpack.packb({**plain(row), "instance": row[1].astype("<f4").tobytes()}), []
+
+
 CASES = [
     Case("json", "json", {}, lambda row: (compact(plain(row)), [])),
     Case("oip", "oip", {}, lambda row: (compact(oip(row, lambda x: {"data": x.tolist()})), [])),
@@ -90,6 +125,11 @@ CASES = [
     Case("oip, binary", "oip", {}, oip_binary),
     Case("cloudevents, binary", "cloudevents", {}, cloudevents_binary),
     Case("cloudevents, structured", "cloudevents", {}, cloudevents_structured),
+    Case("avro", "avro", {}, avro),
+    Case("json_schema", "json_schema", {}, lambda row: (b"\0\0\0\0\2" + compact(plain(row)), [])),
+    Case("msgpack, float64", "msgpack", {}, lambda row: (msgpack.packb(plain(row)), [])),
+    Case("msgpack, mixed", "msgpack", {}, msgpack_mixed),
+    Case("msgpack, bytes", "msgpack", {}, msgpack_bytes),
     Case("tensor", "tensor", {}, tensor),
 ]
 """All codecs; the first is what the others are compared with."""
@@ -108,7 +148,10 @@ def measure(cases: list[Case], rounds: int) -> dict[str, float]:
     prepared: dict[str, tuple[Codec, RecordBatch]] = {}
     for case in cases:
         values, headers = zip(*map(case.encode, drawn), strict=True)
-        prepared[case.name] = open_codec(case.format, SCHEMA, case.options), batch_of(values, headers)
+        prepared[case.name] = (
+            open_codec(case.format, SCHEMA, case.options, SERVICES),
+            batch_of(values, headers),
+        )
     best: dict[str, float] = {}
     for _ in range(rounds):
         for name, (codec, records) in prepared.items():
