@@ -28,7 +28,7 @@ from tests.workers import wait_until
 EVENTS = 3000
 RANDOM_SECONDS = 1.2
 """A worker that is killed at a random moment lives no longer; it takes half of this to begin."""
-REACH_SECONDS = 30.0
+REACH_SECONDS = 60.0
 
 
 @dataclass

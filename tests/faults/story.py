@@ -41,7 +41,7 @@ REJECTED_SHARE = 0.03
 CALM_RUN = 400
 """Events of one mood, over all keys; so that alerts are raised and resolved all along."""
 
-DRAIN_SECONDS = 60.0
+DRAIN_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
