@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -96,6 +97,8 @@ def main() -> None:
     parser.add_argument("--python", help="interpreter to make the environment with")
     parser.add_argument("--plot", type=Path, help="draw the figures to this file")
     options = parser.parse_args()
+    # So that servers are stopped as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     python = rivals_python(options.environment, options.python)
     medians: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name, KafkaBroker(heap="1g") as kafka, RedisServer() as redis:

@@ -8,6 +8,7 @@ other libraries sustain on the same topic is measured by ``python -m tests.bench
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import tempfile
 from pathlib import Path
@@ -27,6 +28,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cifar10", type=Path, default=CIFAR10, help="directory of the images and models")
     options = parser.parse_args()
+    # So that servers are stopped as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if unknown := set(options.rows) - ROWS.keys():
         parser.error(f"there is no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     found: dict[str, list[float]] = {name: [] for name in options.rows or ROWS}
