@@ -147,7 +147,7 @@ class Reloader:
         config = self._running.model_copy(update={"monitors": config.monitors})
         fresh = [monitor for monitor in config.monitors if not self._goes_on(monitor)]
         for monitor in fresh:
-            self._keeps_its_topic(monitor)
+            self._keeps_its_state(monitor)
         if fresh:
             require(check_all(config.model_copy(update={"monitors": tuple(fresh)})))
         opened = {watch.config.name: watch for watch in self._open_watches(fresh)}
@@ -163,12 +163,20 @@ class Reloader:
             removed=[name for name in self._watches if name not in names],
         )
 
-    def _keeps_its_topic(self, monitor: MonitorConfig) -> None:
+    def _keeps_its_state(self, monitor: MonitorConfig) -> None:
         watch = self._watches.get(monitor.name)
-        if watch is not None and watch.config.input.topic != monitor.input.topic:
+        if watch is None:
+            return
+        if watch.config.input.topic != monitor.input.topic:
             raise ConfigError(
                 f"Monitor {monitor.name!r} has counted topic {watch.config.input.topic!r}, and its offsets"
                 f" mean nothing in {monitor.input.topic!r}; give the monitor of another topic another name."
+            )
+        before, after = watch.config.window, monitor.window
+        if (before.size, before.hop) != (after.size, after.hop):
+            raise ConfigError(
+                f"Monitor {monitor.name!r} has open windows of {before.size}, which cannot become windows of"
+                f" {after.size} or slide otherwise; give the monitor of other windows another name."
             )
 
     def _goes_on(self, monitor: MonitorConfig) -> bool:

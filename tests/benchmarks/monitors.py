@@ -65,9 +65,7 @@ def monitors(bundle: Path, count: int, prefix: str) -> list[MonitorConfig]:
     ]
 
 
-def measure(
-    tiny: TinyDetector, redis_url: str, count: int, batches: int, number: int
-) -> dict[str, float]:
+def measure(tiny: TinyDetector, redis_url: str, count: int, batches: int, number: int) -> dict[str, float]:
     """Microseconds an event of so many monitors, and milliseconds of a tick between batches."""
     connection = RedisConnection(redis_url)
     configs = monitors(tiny.path, count, f"n{count}-{number}")

@@ -126,6 +126,7 @@ def test_a_reload_under_load_loses_and_doubles_nothing(
                 reload("changed changes; removed ends; 2 go on", stays, stricter, joins)
                 frozen = counted("ends")
                 reload("the one before stays in force: ", stays, stricter, {**joins, "window": {"size": -1}})
+                reload("cannot become windows of 50", stays, stricter, {**joins, "window": {"size": 50}})
                 reload("has counted topic", stays, stricter, {**joins, "input": {"topic": second}})
                 reload("no monitor has changed; 3 go on", stays, stricter, joins)
                 reload("added elsewhere; 3 go on", stays, stricter, joins, elsewhere)
