@@ -16,6 +16,7 @@ from monitor.pipeline import Pipeline
 from monitor.reload import Reloader
 from monitor.scores_topic import ScoresTopic
 from monitor.state_topic import StateTopic
+from monitor.stores.in_redis import RedisStores
 from monitor.watch import Watch, open_watches
 from monitor.worker import Worker
 from streams.kafka.dead_letters import DeadLetters
@@ -42,6 +43,7 @@ def open_worker(config: Config, path: Path | None = None) -> Worker:
     """
     instruments = Instruments()
     connection = RedisConnection(**config.redis.connection_options())
+    stores = RedisStores(connection, config.redis.prefix, int(config.worker.lease_seconds * 1000))
     producer = DeliveryConfirmedProducer(for_producer(config.kafka.properties))
 
     def send_alert(topic: str, alert: Alert) -> PendingDelivery:
@@ -55,11 +57,9 @@ def open_worker(config: Config, path: Path | None = None) -> Worker:
     def open_all(monitors: Sequence[MonitorConfig]) -> list[Watch]:
         return open_watches(
             monitors,
-            connection,
+            stores,
             send_alert,
             state=state,
-            prefix=config.redis.prefix,
-            lease_ms=int(config.worker.lease_seconds * 1000),
             instruments=instruments,
             bundles=bundles,
         )
@@ -67,7 +67,7 @@ def open_worker(config: Config, path: Path | None = None) -> Worker:
     watches = open_all(config.monitors)
     pipeline = Pipeline(
         watches,
-        connection,
+        stores,
         DeadLetters(producer),
         instruments=instruments,
         scores=ScoresTopic(producer),

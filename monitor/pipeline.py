@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from monitor.metrics.instruments import Instruments
 from monitor.scores_topic import ScoresTopic
 from monitor.stages import Stages
+from monitor.stores.protocol import Stores
 from monitor.topic_reader import readers
 from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
@@ -25,7 +26,6 @@ from streams.kafka.commits import Mark, counter_tags
 from streams.kafka.consumer import Partition
 from streams.records import RecordBatch
 from streams.state.batches import Batch
-from streams.state.redis_connection import RedisConnection, ScriptCall
 
 AGE_CHECK_SECONDS = 1.0
 """How often windows are looked for that have reached their maximum age."""
@@ -69,8 +69,8 @@ class Pipeline:
     ----------
     watches
         The monitors.
-    connection
-        Where Redis is.
+    stores
+        Where the monitors' state is kept.
     dead_letters
         Where rejected events go.
     claim_every_seconds
@@ -94,7 +94,7 @@ class Pipeline:
     def __init__(
         self,
         watches: Sequence[Watch],
-        connection: RedisConnection,
+        stores: Stores,
         dead_letters: DeadLetterSink,
         *,
         claim_every_seconds: float = 5.0,
@@ -105,8 +105,8 @@ class Pipeline:
         self._instruments = instruments or Instruments()
         self.stages = Stages(self._instruments.took)
         self._codec_services = codec_services or {}
-        self._redis = connection
-        self._discoveries: dict[tuple[str, float], DiscoveryControl] = {}
+        self._stores = stores
+        self._discoveries: dict[float, DiscoveryControl] = {}
         self._dead_letters = dead_letters
         self._scores = scores
         self._claim_every = claim_every_seconds
@@ -139,10 +139,9 @@ class Pipeline:
         self.watches = list(watches)
         names = {watch.config.name for watch in watches}
         self._depends = {place: low for place, low in self._depends.items() if place[0] in names}
-        rates = {(watch.store.keys.prefix, watch.config.test.fdr) for watch in watches}
         self._discoveries = {
-            (prefix, q): self._discoveries.get((prefix, q)) or DiscoveryControl(q, self._redis, prefix)
-            for prefix, q in rates
+            q: self._discoveries.get(q) or DiscoveryControl(q, self._stores.discoveries(q))
+            for q in {watch.config.test.fdr for watch in watches}
             if q is not None
         }
 
@@ -295,12 +294,8 @@ class Pipeline:
 
     def _decide(self) -> None:
         """Decide the windows that wait for it; those of all monitors that share a rate in one round trip."""
-        for (prefix, q), control in self._discoveries.items():
-            waiting = [
-                watch
-                for watch in self.watches
-                if watch.undecided and (watch.store.keys.prefix, watch.config.test.fdr) == (prefix, q)
-            ]
+        for q, control in self._discoveries.items():
+            waiting = [watch for watch in self.watches if watch.undecided and watch.config.test.fdr == q]
             if waiting:
                 decided = iter(control.decide([window for watch in waiting for window in watch.undecided]))
                 for watch in waiting:
@@ -320,13 +315,13 @@ class Pipeline:
     def _place(watch: Watch, number: int) -> tuple[str, Partition]:
         return watch.config.name, Partition(watch.config.input.topic, number)
 
-    def _settle_and_run(self, calls: Sequence[ScriptCall]) -> list[Any]:
+    def _settle_and_run(self, calls: Sequence[Any]) -> list[Any]:
         """Run calls in one round trip with all settlements that are due, and return the calls' replies."""
         due = [(watch, found) for watch in self.watches if (found := watch.ledger.settlements())]
         settle_calls = [watch.store.settle_call(found) for watch, found in due]
         if not settle_calls and not calls:
             return []
-        replies = self._redis.run([*settle_calls, *calls])
+        replies = self._stores.run([*settle_calls, *calls])
         for (watch, found), reply in zip(due, replies, strict=False):
             settled = watch.store.settle_reply(found, reply)
             watch.ledger.settled(found, settled.refused)

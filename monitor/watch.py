@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -21,21 +20,18 @@ from monitor.errors import ConfigError
 from monitor.logs import about
 from monitor.metrics.instruments import Instruments
 from monitor.plugins import Preparation
-from monitor.policies import alert_policy, window_policy
+from monitor.policies import alert_policy
 from monitor.routing import Route
 from monitor.state_topic import StateTopic
+from monitor.stores.protocol import Stores
 from monitor.verdicts.discoveries import Undecided
-from monitor.verdicts.known_thresholds import KnownThresholds
 from monitor.verdicts.ledger import Delivered, Delivery, Ledger
 from monitor.verdicts.promises import monitor_test, threshold_rule
 from monitor.verdicts.standing import Standing
 from monitor.verdicts.tied_scores import TieOrder
 from monitor.verdicts.verdict import JudgedWindow, judge
 from streams.events import EventBatch, EventSchema
-from streams.state.redis_connection import RedisConnection
-from streams.state.redis_keys import MonitorKeys
-from streams.state.reference_store import ReferenceStore
-from streams.state.window_store import Foundation, WindowStore
+from streams.state.window_store import Foundation
 from streams.state.windows import ClosedWindow
 
 log = logging.getLogger(__name__)
@@ -53,16 +49,12 @@ class Watch:
         What to watch.
     bundle
         The detector with its reference.
-    connection
-        Where Redis is.
+    stores
+        Where its state is kept.
     send_alert
         Sends alerts.
     state
-        Where standings are kept beside Redis; None for nowhere.
-    prefix
-        What Redis keys start with.
-    lease_ms
-        How long a closed window is left to the worker that closed it, in milliseconds.
+        Where standings are kept beside the stores; None for nowhere.
     instruments
         Metrics of the worker.
 
@@ -80,12 +72,10 @@ class Watch:
         self,
         config: MonitorConfig,
         bundle: Bundle,
-        connection: RedisConnection,
+        stores: Stores,
         send_alert: SendAlert,
         *,
         state: StateTopic | None,
-        prefix: str,
-        lease_ms: int,
         instruments: Instruments | None = None,
     ) -> None:
         self.config = config
@@ -98,10 +88,9 @@ class Watch:
         self._state = state
         self._instruments = instruments or Instruments()
         self._instruments.expect(config.name, config.input.topic)
-        keys = MonitorKeys(prefix, config.name)
-        self.references = ReferenceStore(connection, keys)
-        self.store = WindowStore(connection, keys, window_policy(config), lease_ms=lease_ms)
-        self._thresholds = KnownThresholds(connection, prefix)
+        self._stores = stores
+        self.references = stores.references(config)
+        self.store = stores.windows(config)
         self.ledger = Ledger(alert_policy(config), self._publish, self._announce)
         self.undecided: list[Undecided] = []
         self._reference = ""
@@ -116,7 +105,7 @@ class Watch:
         return _schema(self.config, self.detector, self._prepare)
 
     def attach(self) -> None:
-        """Learn from Redis how far this monitor has counted and which reference is in force."""
+        """Learn from the stores how far this monitor has counted and which reference is in force."""
         self.ledger.forget()
         self.undecided.clear()
         self.use_reference(self.references.adopt(self._reference_scores))
@@ -128,7 +117,7 @@ class Watch:
             return
         scores = self.references.get(version)
         self._test, self._ties = monitor_test(self.config, scores)
-        self._threshold_of = threshold_rule(self.config, len(scores), self._thresholds.recall)
+        self._threshold_of = threshold_rule(self.config, len(scores), self._stores.recall_threshold)
         self._source = AlertSource(
             monitor=self.config.name,
             input_topic=self.config.input.topic,
@@ -169,7 +158,7 @@ class Watch:
             threshold_of=self._threshold_of,
             score_threshold=self.detector.threshold,
             reference=self._reference,
-            now_ms=_now_ms(),
+            now_ms=self._stores.judging_ms(),
             ties=self._ties,
         )
         if self.config.test.fdr is None:
@@ -223,12 +212,10 @@ def event_schema(config: MonitorConfig, bundle: Bundle) -> EventSchema:
 
 def open_watches(
     configs: Iterable[MonitorConfig],
-    connection: RedisConnection,
+    stores: Stores,
     send_alert: SendAlert,
     *,
     state: StateTopic | None,
-    prefix: str,
-    lease_ms: int,
     instruments: Instruments | None = None,
     bundles: BundleShelf | None = None,
 ) -> list[Watch]:
@@ -247,18 +234,7 @@ def open_watches(
     watches = []
     for config in configs:
         bundle = bundles.get(config.detector, with_model=config.prediction == "run")
-        watches.append(
-            Watch(
-                config,
-                bundle,
-                connection,
-                send_alert,
-                state=state,
-                prefix=prefix,
-                lease_ms=lease_ms,
-                instruments=instruments,
-            )
-        )
+        watches.append(Watch(config, bundle, stores, send_alert, state=state, instruments=instruments))
     return watches
 
 
@@ -309,7 +285,3 @@ def _fixed_shape(config: MonitorConfig, detector: ModelDistillation) -> tuple[in
             f" {detector.input_shape}; a monitor needs a fixed shape."
         )
     return shape
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -20,6 +20,7 @@ from monitor.codec_services import codec_services
 from monitor.config import Config, MonitorConfig
 from monitor.errors import MonitorError
 from monitor.pipeline import Pipeline
+from monitor.stores.in_redis import RedisStores
 from monitor.verdicts.promises import luck_of_the_reference, monitor_test, threshold_rule
 from monitor.watch import Watch
 from streams.errors import StreamError
@@ -75,7 +76,7 @@ def _check_detectors(
             if monitor.detector not in bundles:
                 bundles[monitor.detector] = load_bundle(monitor.detector)
             bundle = bundles[monitor.detector]
-            watch = _watch(config, monitor, bundle, connection)
+            watch = Watch(monitor, bundle, _stores(config, connection), _send_nothing, state=None)
             schema = watch.schema
         except (DetectorError, MonitorError) as error:
             yield failed(subject, str(error))
@@ -89,7 +90,7 @@ def _check_detectors(
     try:
         Pipeline(
             [watch for watch, _ in watches],
-            connection,
+            _stores(config, connection),
             _NoDeadLetters(),
             codec_services=codec_services(config, connection),
         )
@@ -147,11 +148,8 @@ def short_version(version: str) -> str:
     return version[: len("sha256:") + 12]
 
 
-def _watch(config: Config, monitor: MonitorConfig, bundle: Bundle, connection: RedisConnection) -> Watch:
-    lease_ms = int(config.worker.lease_seconds * 1000)
-    return Watch(
-        monitor, bundle, connection, _send_nothing, state=None, prefix=config.redis.prefix, lease_ms=lease_ms
-    )
+def _stores(config: Config, connection: RedisConnection) -> RedisStores:
+    return RedisStores(connection, config.redis.prefix)
 
 
 def _send_nothing(topic: str, alert: Alert) -> NoReturn:

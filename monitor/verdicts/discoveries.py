@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 from detectors.errors import InvalidArgumentError
 from detectors.promises.online_fdr import FdrState, OnlineFdr
+from monitor.stores.protocol import Decisions
 from monitor.verdicts.verdict import JudgedWindow
 from streams.errors import StateError
-from streams.state.decision_store import DecisionStore
-from streams.state.redis_connection import RedisConnection
-from streams.state.redis_keys import ProcedureKeys
 
 
 class Undecided(NamedTuple):
@@ -31,10 +29,8 @@ class DiscoveryControl:
     ----------
     q
         False discovery rate to keep; monitors with the same one share the procedure.
-    connection
-        Where Redis is.
-    prefix
-        What Redis keys start with.
+    decisions
+        Where the procedure's state and its decisions are kept.
 
     Notes
     -----
@@ -43,9 +39,9 @@ class DiscoveryControl:
     It starts over, with the wealth of the beginning, when Redis has lost its data.
     """
 
-    def __init__(self, q: float, connection: RedisConnection, prefix: str) -> None:
+    def __init__(self, q: float, decisions: Decisions) -> None:
         self._procedure = OnlineFdr(q)
-        self._store = DecisionStore(connection, ProcedureKeys(prefix, "FDR", repr(float(q))))
+        self._store = decisions
 
     def decide(self, windows: Sequence[Undecided]) -> list[JudgedWindow]:
         """Decide windows, in their order, and return them with threshold and outcome.

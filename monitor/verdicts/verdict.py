@@ -92,7 +92,7 @@ def judge(
     threshold_of: Callable[[int], Threshold],
     score_threshold: float | None,
     reference: str,
-    now_ms: int,
+    now_ms: int | None,
     ties: TieOrder | None = None,
 ) -> list[JudgedWindow]:
     """Test closed windows, all windows of one size in one vectorised call.
@@ -110,7 +110,7 @@ def judge(
     reference
         Version of the test's reference.
     now_ms
-        The time, milliseconds since 1970.
+        The time, milliseconds since 1970; None to take a window to be tested at the time of its last event.
     ties
         How tied scores are put in order before they are tested; ``test`` then has the reference of this. None
         leaves ties to the test.
@@ -143,7 +143,7 @@ def judge(
                 mean=float(means[row]),
                 max=float(maxima[row]),
                 flagged_fraction=None if flagged is None else float(flagged[row]),
-                tested_ms=now_ms,
+                tested_ms=pane.end_ms if now_ms is None else now_ms,
             )
             judged[i] = JudgedWindow(windows[i], verdict)
     return [judged[i] for i in range(len(windows))]

@@ -21,6 +21,7 @@ from monitor.config import MonitorConfig
 from monitor.pipeline import Pipeline
 from monitor.scores_topic import encode_scores
 from monitor.stages import Stages
+from monitor.stores.in_redis import RedisStores
 from monitor.topic_reader import TopicReader
 from monitor.verdicts.ledger import Delivered
 from monitor.watch import open_watches
@@ -69,8 +70,9 @@ def measure(tiny: TinyDetector, redis_url: str, count: int, batches: int, number
     """Microseconds an event of so many monitors, and milliseconds of a tick between batches."""
     connection = RedisConnection(redis_url)
     configs = monitors(tiny.path, count, f"n{count}-{number}")
-    watches = open_watches(configs, connection, deliver_at_once, state=None, prefix="bench", lease_ms=10_000)
-    pipeline = Pipeline(watches, connection, NoDeadLetters())
+    stores = RedisStores(connection, "bench")
+    watches = open_watches(configs, stores, deliver_at_once, state=None)
+    pipeline = Pipeline(watches, stores, NoDeadLetters())
     pipeline.attach()
     values = tiny.calm(BATCH, seed=1).values
     work = [
@@ -100,7 +102,7 @@ def measure_scores(tiny: TinyDetector, redis_url: str) -> float:
     """Microseconds an event to encode its score."""
     connection = RedisConnection(redis_url)
     watches = open_watches(
-        monitors(tiny.path, 1, "scores"), connection, deliver_at_once, state=None, prefix="bench", lease_ms=1
+        monitors(tiny.path, 1, "scores"), RedisStores(connection, "bench"), deliver_at_once, state=None
     )
     records = [
         InMemoryRecord(value, b"key", None, i) for i, value in enumerate(tiny.calm(BATCH, seed=1).values)

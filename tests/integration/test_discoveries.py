@@ -16,6 +16,7 @@ from monitor.alerts.alert import Alert
 from monitor.config import MonitorConfig
 from monitor.history import read_verdicts
 from monitor.pipeline import Pipeline
+from monitor.stores.in_redis import RedisStores
 from monitor.verdicts.discoveries import DiscoveryControl, Undecided
 from monitor.verdicts.ledger import Delivered, Delivery
 from monitor.verdicts.verdict import JudgedWindow, Verdict
@@ -94,7 +95,7 @@ def stored_state(client: redis.Redis) -> FdrState:
 
 
 def test_two_workers_in_turn_decide_as_one_procedure_would(connect, redis_client) -> None:
-    workers = [DiscoveryControl(Q, connect(), "drift") for _ in range(2)]
+    workers = [DiscoveryControl(Q, RedisStores(connect(), "drift").discoveries(Q)) for _ in range(2)]
     waiting = [windows_of(60, 1, "eu", "a"), windows_of(60, 2, "us", "b")]
     rng = np.random.default_rng(3)
     order: list[Undecided] = []
@@ -147,7 +148,7 @@ def test_workers_at_the_same_moment_decide_as_one_procedure_in_the_order_stored(
 
 
 def test_a_window_that_is_judged_again_keeps_its_decision(connect, redis_client) -> None:
-    first, second = (DiscoveryControl(Q, connect(), "drift") for _ in range(2))
+    first, second = (DiscoveryControl(Q, RedisStores(connect(), "drift").discoveries(Q)) for _ in range(2))
     windows = windows_of(30, 4)
     decided = first.decide(windows)
     state = stored_state(redis_client)
@@ -165,7 +166,7 @@ def test_a_window_that_is_judged_again_keeps_its_decision(connect, redis_client)
 def test_windows_of_other_monitors_segments_references_and_numbers_are_not_mixed_up(
     connect, redis_client
 ) -> None:
-    control = DiscoveryControl(Q, connect(), "drift")
+    control = DiscoveryControl(Q, RedisStores(connect(), "drift").discoveries(Q))
 
     control.decide([window(0.9, 0), window(0.9, 0, "eu"), window(0.9, 0, "all", "other"), window(0.9, 1)])
 
@@ -174,7 +175,10 @@ def test_windows_of_other_monitors_segments_references_and_numbers_are_not_mixed
 
 def test_monitors_with_another_rate_have_a_procedure_of_their_own(connect, redis_client) -> None:
     connection = connect()
-    for control in (DiscoveryControl(Q, connection, "drift"), DiscoveryControl(0.2, connection, "drift")):
+    for control in (
+        DiscoveryControl(Q, RedisStores(connection, "drift").discoveries(Q)),
+        DiscoveryControl(0.2, RedisStores(connection, "drift").discoveries(0.2)),
+    ):
         control.decide([window(1e-9, 0)])
 
     assert stored_state(redis_client).tests == 1
@@ -182,7 +186,7 @@ def test_monitors_with_another_rate_have_a_procedure_of_their_own(connect, redis
 
 
 def test_decisions_are_forgotten_after_an_hour_and_the_state_is_not(connect, redis_client) -> None:
-    DiscoveryControl(Q, connect(), "drift").decide([window(0.5, 0)])
+    DiscoveryControl(Q, RedisStores(connect(), "drift").discoveries(Q)).decide([window(0.5, 0)])
 
     (decision,) = redis_client.keys("drift:{FDR}:0.1:decision:*")
     assert KEPT_MS - 60_000 < redis_client.pttl(decision) <= KEPT_MS
@@ -190,7 +194,7 @@ def test_decisions_are_forgotten_after_an_hour_and_the_state_is_not(connect, red
 
 
 def test_the_procedure_starts_over_when_redis_has_lost_its_data(connect, redis_client) -> None:
-    control = DiscoveryControl(Q, connect(), "drift")
+    control = DiscoveryControl(Q, RedisStores(connect(), "drift").discoveries(Q))
     (first, *_) = control.decide(windows_of(20, 5))
     redis_client.flushdb()
 
@@ -205,12 +209,14 @@ def test_a_state_that_cannot_be_is_reported(connect, redis_client, raw) -> None:
     redis_client.set(STATE, raw)
 
     with pytest.raises(StateError, match="state of the FDR procedure in Redis cannot be read"):
-        DiscoveryControl(Q, connect(), "drift").decide([window(0.5, 0)])
+        DiscoveryControl(Q, RedisStores(connect(), "drift").discoveries(Q)).decide([window(0.5, 0)])
 
 
 def test_deciding_takes_one_round_trip_and_one_more_after_another_worker(connect) -> None:
     connections = [connect(), connect()]
-    first, second = (DiscoveryControl(Q, connection, "drift") for connection in connections)
+    first, second = (
+        DiscoveryControl(Q, RedisStores(connection, "drift").discoveries(Q)) for connection in connections
+    )
     first.decide([window(0.5, 0)])  # Redis learns the script.
 
     def trips(control: DiscoveryControl, number: int) -> int:
@@ -271,10 +277,9 @@ def new_pipeline(tiny: TinyDetector, connect) -> Callable[..., tuple[Pipeline, R
             )
             for i, test in enumerate(tests)
         ]
-        watches = open_watches(
-            configs, connection, deliver_at_once, state=None, prefix="drift", lease_ms=lease_ms
-        )
-        pipeline = Pipeline(watches, connection, NoDeadLetters(), claim_every_seconds=0.0)
+        stores = RedisStores(connection, "drift", lease_ms)
+        watches = open_watches(configs, stores, deliver_at_once, state=None)
+        pipeline = Pipeline(watches, stores, NoDeadLetters(), claim_every_seconds=0.0)
         pipeline.attach()
         return pipeline, connection
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from monitor.config import MonitorConfig
 from monitor.pipeline import Pipeline
+from monitor.stores.in_redis import RedisStores
 from monitor.verdicts.ledger import Delivered
 from monitor.watch import open_watches
 from streams.codecs.pairs_codec import PairsCodec
@@ -231,11 +232,10 @@ def _pipeline(bundle: Path, connection: RedisConnection) -> Pipeline:
             "dead_letters": {"topic": "rejected"},
         }
     )
-    watches = open_watches(
-        [config], connection, lambda *_: Delivered(), state=None, prefix="drift", lease_ms=10_000
-    )
+    stores = RedisStores(connection, "drift")
+    watches = open_watches([config], stores, lambda *_: Delivered(), state=None)
     pipeline = Pipeline(
-        watches, connection, NoDeadLetters(), codec_services={"pairs": PairStore(connection, "drift")}
+        watches, stores, NoDeadLetters(), codec_services={"pairs": PairStore(connection, "drift")}
     )
     pipeline.attach()
     return pipeline

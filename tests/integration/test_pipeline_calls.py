@@ -18,6 +18,7 @@ from detectors.bundles.bundle import Bundle
 from monitor.alerts.alert import Alert
 from monitor.config import MonitorConfig
 from monitor.pipeline import Pipeline
+from monitor.stores.in_redis import RedisStores
 from monitor.verdicts.ledger import Delivery
 from monitor.watch import Watch, open_watches
 from streams.records import RecordBatch
@@ -122,19 +123,18 @@ def count(records: list[RecordBatch], tiny: TinyDetector, redis_url: str) -> Ite
     bundle = Bundle(detector, tiny.reference, load_bundle(tiny.path).manifest)
 
     def make(*changes: Mapping[str, Any]) -> Counted:
+        stores = RedisStores(connection, "drift")
         watches = [
             Watch(
                 monitor(records[0].topic, tiny.path, **{"name": f"m{i}", **change}),
                 bundle,
-                connection,
+                stores,
                 deliver_at_once,
                 state=None,
-                prefix="drift",
-                lease_ms=10_000,
             )
             for i, change in enumerate(changes)
         ]
-        pipeline = Pipeline(watches, connection, NoDeadLetters())
+        pipeline = Pipeline(watches, stores, NoDeadLetters())
         pipeline.attach()
         return Counted(pipeline, records, connection, student_calls, teacher_calls)
 
@@ -188,11 +188,9 @@ def test_teacher_of_a_bundle_is_not_even_loaded_when_events_carry_predictions(re
 
     (watch,) = open_watches(
         [monitor(records[0].topic, tiny.path)],
-        connection,
+        RedisStores(connection, "drift"),
         deliver_at_once,
         state=None,
-        prefix="drift",
-        lease_ms=1000,
     )
 
     assert watch.detector.model is None
@@ -257,15 +255,9 @@ def test_bundle_without_teacher_serves_events_with_predictions(records, tiny, re
         ModelDistillation(distilled_model=tiny.detector.distilled_model), bundle, reference=tiny.reference
     )
     connection = RedisConnection(redis_url)
-    watches = open_watches(
-        [monitor(records[0].topic, bundle)],
-        connection,
-        deliver_at_once,
-        state=None,
-        prefix="drift",
-        lease_ms=1000,
-    )
-    pipeline = Pipeline(watches, connection, NoDeadLetters())
+    stores = RedisStores(connection, "drift")
+    watches = open_watches([monitor(records[0].topic, bundle)], stores, deliver_at_once, state=None)
+    pipeline = Pipeline(watches, stores, NoDeadLetters())
     pipeline.attach()
 
     pipeline.count(pipeline.score(records[0]))

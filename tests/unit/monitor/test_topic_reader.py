@@ -11,6 +11,7 @@ import pytest
 from monitor.config import MonitorConfig
 from monitor.errors import ConfigError
 from monitor.stages import Stages
+from monitor.stores.in_redis import RedisStores
 from monitor.topic_reader import Reading, TopicReader
 from monitor.watch import Watch, open_watches
 from streams.encoding import encode_tensor
@@ -45,8 +46,8 @@ def watches(tiny: TinyDetector) -> Any:
             )
             for name, changes in monitors.items()
         ]
-        nowhere = RedisConnection("redis://127.0.0.1:1")
-        return open_watches(configs, nowhere, _send_nothing, state=None, prefix="drift", lease_ms=1000)
+        nowhere = RedisStores(RedisConnection("redis://127.0.0.1:1"), "drift")
+        return open_watches(configs, nowhere, _send_nothing, state=None)
 
     return make
 
