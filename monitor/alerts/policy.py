@@ -132,6 +132,8 @@ def step(
     if sum(recent) >= policy.raise_after and not quiet:
         return AlertState(DriftState.DRIFT, now_ms, (), now_ms), AlertKind.DETECTED
     entered = DriftState.PENDING if any(recent) else DriftState.NORMAL
+    if entered is state.state and recent == state.recent:
+        return state, None
     since_ms = state.since_ms if entered is state.state else now_ms
     return replace(state, state=entered, since_ms=since_ms, recent=recent), None
 

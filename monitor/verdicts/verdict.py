@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from detectors.promises.promises import Threshold, uniform_of
 from detectors.window_tests import WindowTest
 from monitor.verdicts.tied_scores import TieOrder
 from streams.state.windows import ClosedWindow, Example
+
+_compact_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Verdict:
 
     def encode(self) -> bytes:
         """Return the verdict as compact JSON."""
-        return json.dumps(vars(self), separators=(",", ":")).encode()
+        return _compact_json(vars(self)).encode()
 
     @classmethod
     def decode(cls, raw: bytes) -> Verdict:
@@ -123,11 +126,19 @@ def judge(
         scores = np.stack([windows[i].scores for i in members])
         result = test.test(scores if ties is None else ties.untied([windows[i] for i in members], scores))
         threshold = threshold_of(scores.shape[1])
-        drift = threshold.is_drift(result.p_value, np.array([_uniform(windows[i]) for i in members]))
-        means = scores.mean(axis=1, dtype=np.float64)
-        maxima = scores.max(axis=1)
-        flagged = None if score_threshold is None else (scores > score_threshold).mean(axis=1)
-        for row, i in enumerate(members):
+        on_boundary = threshold.boundary is not None
+        uniform = np.array([_uniform(windows[i]) for i in members]) if on_boundary else None
+        results = zip(
+            members,
+            result.statistic.tolist(),
+            result.p_value.tolist(),
+            threshold.is_drift(result.p_value, uniform).tolist(),
+            scores.mean(axis=1, dtype=np.float64).tolist(),
+            scores.max(axis=1).tolist(),
+            repeat(None) if score_threshold is None else (scores > score_threshold).mean(axis=1).tolist(),
+            strict=False,
+        )
+        for i, statistic, p_value, drift, mean, highest, flagged in results:
             pane = windows[i].pane
             verdict = Verdict(
                 sequence=windows[i].sequence,
@@ -135,14 +146,14 @@ def judge(
                 start_ms=pane.start_ms,
                 end_ms=pane.end_ms,
                 offsets=pane.offsets,
-                statistic=float(result.statistic[row]),
-                p_value=float(result.p_value[row]),
+                statistic=statistic,
+                p_value=p_value,
                 threshold=threshold.p_value,
-                drift=bool(drift[row]),
+                drift=drift,
                 reference=reference,
-                mean=float(means[row]),
-                max=float(maxima[row]),
-                flagged_fraction=None if flagged is None else float(flagged[row]),
+                mean=mean,
+                max=highest,
+                flagged_fraction=flagged,
                 tested_ms=pane.end_ms if now_ms is None else now_ms,
             )
             judged[i] = JudgedWindow(windows[i], verdict)

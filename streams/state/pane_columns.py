@@ -19,6 +19,8 @@ NOWHERE = -1
 """Last offset of nothing: any other is more."""
 NO_EXAMPLE = -np.inf
 """Score of an example that is not there: any other is more."""
+WORTH_RAISING = 4
+"""Mean rows a run for each example of it from which on it is faster to sort out rows before ranking them."""
 
 
 @dataclass
@@ -192,10 +194,13 @@ def describe(
     panes.start_ms[:] = np.minimum.reduceat(rows.times_ms, starts)
     panes.end_ms[:] = np.maximum.reduceat(rows.times_ms, starts)
     range_of = run * width + columns
-    np.minimum.at(panes.first.reshape(-1), range_of, rows.offsets)
-    np.maximum.at(panes.last.reshape(-1), range_of, rows.offsets)
+    # Of several values assigned to one place the last stays; offsets grow, so backwards that is the first.
+    panes.first.reshape(-1)[range_of[::-1]] = rows.offsets[::-1]
+    panes.last.reshape(-1)[range_of] = rows.offsets
     if not examples:
         return panes
+    if total > WORTH_RAISING * examples * len(starts):
+        floors = np.maximum(floors, _below_examples(rows.scores, starts, sizes, examples))
     candidates = np.flatnonzero(rows.scores > floors[run])
     ranked = candidates[np.lexsort((-rows.scores[candidates], run[candidates]))]
     rank = np.arange(len(ranked)) - np.searchsorted(run[ranked], run[ranked])
@@ -207,3 +212,16 @@ def describe(
     if rows.ids is not None:
         panes.ids[place] = np.array([encoded_id(rows.event_id(row)) for row in ranked.tolist()], np.object_)
     return panes
+
+
+def _below_examples(
+    scores: npt.NDArray[np.float32], starts: Rows, sizes: Rows, examples: int
+) -> npt.NDArray[np.float32]:
+    """Return a score for each run that all its examples exceed, shape (n,).
+
+    A run is cut into as many parts as it has examples. The least of their highest scores is reached once in
+    each part, so that no example is below it; of the other rows, however many, few are above.
+    """
+    cuts = starts[:, None] + sizes[:, None] * np.arange(examples) // examples
+    reached = np.maximum.reduceat(scores, cuts.ravel()).reshape(cuts.shape).min(axis=1)
+    return np.where(sizes < examples, NO_EXAMPLE, np.nextafter(reached, NO_EXAMPLE, dtype=np.float32))

@@ -7,7 +7,6 @@ fills from then on. Python objects are made of those panes only that became full
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -36,8 +35,8 @@ class Closing(NamedTuple):
 
     def encode(self) -> bytes:
         """Return the description kept in Redis beside the scores."""
-        frontier = {str(partition): offset for partition, offset in self.frontier.items()}
-        return b"[%b,%b]" % (self.pane.encoded, json.dumps(frontier, separators=(",", ":")).encode())
+        frontier = ",".join([f'"{partition}":{offset}' for partition, offset in self.frontier.items()])
+        return b"[%b,{%b}]" % (self.pane.encoded, frontier.encode())
 
 
 class Dependency(NamedTuple):

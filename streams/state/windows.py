@@ -21,6 +21,8 @@ from streams.errors import StateError
 SCORE_DTYPE = np.dtype("<f4")
 """How scores are packed: little-endian float32, 4 bytes each."""
 
+_compact_json = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Example(NamedTuple):
     """One of the highest-scoring events of a window, named so that it can be fetched again from Kafka."""
@@ -118,7 +120,7 @@ class Pane:
     @cached_property
     def encoded(self) -> bytes:
         """The pane as JSON."""
-        return json.dumps(self.to_json(), separators=(",", ":")).encode()
+        return _compact_json(self.to_json()).encode()
 
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> Pane:

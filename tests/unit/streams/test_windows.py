@@ -157,6 +157,23 @@ def test_thousands_of_segments_at_once_are_those_of_one_event_at_a_time():
     assert sorted(map(PlainWindow.of, found), key=place) == sorted(expected, key=place)
 
 
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_long_runs_with_and_without_ties_are_those_of_one_event_at_a_time(levels: int):
+    rng = np.random.default_rng(6)
+    policy = WindowPolicy(120, 60, examples=4)
+    store, plain = MemoryWindowStore(policy), PlainWindows(policy)
+    ends = [0, 0, 0]
+    for size in (500, 3, 700):
+        events = []
+        for partition, score in zip(rng.integers(3, size=size), rng.integers(levels, size=size), strict=True):
+            segment = "rare" if score == levels - 1 and len(events) % 40 == 0 else "frequent"
+            offset, ends[partition] = ends[partition], ends[partition] + 1
+            events.append(Event(segment, float(score), int(partition), offset, offset, None))
+        found = append(store, as_rows(events), [event.segment for event in events])
+        expected = [window for event in events for window in plain.add(event, 1)]
+        assert [PlainWindow.of(window) for window in found] == expected
+
+
 class TestBytes:
     @settings(max_examples=100, deadline=None)
     @given(policy=POLICIES, drawn=EVENTS.filter(bool))
