@@ -1,8 +1,9 @@
-"""Putting a worker together from its config."""
+"""Putting a pipeline, and a worker around it, together from their config."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.alerts.alert import Alert
@@ -20,8 +21,85 @@ from monitor.stores.in_redis import RedisStores
 from monitor.watch import Watch, open_watches
 from monitor.worker import Worker
 from streams.kafka.dead_letters import DeadLetters
-from streams.kafka.producer import DeliveryConfirmedProducer, PendingDelivery
+from streams.kafka.producer import DeliveryConfirmedProducer, PendingDelivery, Sender
 from streams.state.redis_connection import RedisConnection
+
+
+@dataclass(frozen=True)
+class OpenedPipeline:
+    """A pipeline and what more monitors for it can be made of.
+
+    Attributes
+    ----------
+    pipeline
+        Ready, but not yet attached to what Redis holds.
+    bundles
+        The bundles that its monitors hold.
+    open_watches
+        Makes further monitors with the same connections.
+    """
+
+    pipeline: Pipeline
+    bundles: BundleShelf
+    open_watches: Callable[[Sequence[MonitorConfig]], list[Watch]]
+
+
+def open_pipeline(config: Config, sender: Sender, instruments: Instruments) -> OpenedPipeline:
+    """Make the pipeline of a config with its state in Redis.
+
+    Parameters
+    ----------
+    config
+        What to watch.
+    sender
+        Sends alerts, dead letters, scores and standings.
+    instruments
+        Metrics, kept by the pipeline.
+
+    Raises
+    ------
+    BundleError
+        If a bundle cannot be loaded.
+    ConfigError
+        If a bundle is not what its monitor needs, or monitors contradict each other.
+    """
+    connection = RedisConnection(**config.redis.connection_options())
+    stores = RedisStores(connection, config.redis.prefix, int(config.worker.lease_seconds * 1000))
+
+    def send_alert(topic: str, alert: Alert) -> PendingDelivery:
+        return sender.send(topic, alert.value, key=alert.key, headers=alert.headers)
+
+    state = None
+    if config.state is not None:
+        state = StateTopic(config.state.topic, sender, for_consumer(config.kafka.properties))
+    bundles = BundleShelf()
+
+    def open_all(monitors: Sequence[MonitorConfig]) -> list[Watch]:
+        return open_watches(
+            monitors,
+            stores,
+            send_alert,
+            state=state,
+            instruments=instruments,
+            bundles=bundles,
+        )
+
+    pipeline = Pipeline(
+        open_all(config.monitors),
+        stores,
+        DeadLetters(sender),
+        instruments=instruments,
+        scores=ScoresTopic(sender),
+        codec_services=codec_services(config, connection),
+    )
+    return OpenedPipeline(pipeline, bundles, open_all)
+
+
+def open_endpoint(config: Config, pipeline: Pipeline, instruments: Instruments) -> Endpoint | None:
+    """Make what serves the metrics, if the config asks for it."""
+    if config.worker.http is None:
+        return None
+    return Endpoint(config.worker.http, config, instruments, lambda: pipeline.monitors)
 
 
 def open_worker(config: Config, path: Path | None = None) -> Worker:
@@ -42,39 +120,13 @@ def open_worker(config: Config, path: Path | None = None) -> Worker:
         If a bundle is not what its monitor needs, or monitors contradict each other.
     """
     instruments = Instruments()
-    connection = RedisConnection(**config.redis.connection_options())
-    stores = RedisStores(connection, config.redis.prefix, int(config.worker.lease_seconds * 1000))
     producer = DeliveryConfirmedProducer(for_producer(config.kafka.properties))
-
-    def send_alert(topic: str, alert: Alert) -> PendingDelivery:
-        return producer.send(topic, alert.value, key=alert.key, headers=alert.headers)
-
-    state = None
-    if config.state is not None:
-        state = StateTopic(config.state.topic, producer, for_consumer(config.kafka.properties))
-    bundles = BundleShelf()
-
-    def open_all(monitors: Sequence[MonitorConfig]) -> list[Watch]:
-        return open_watches(
-            monitors,
-            stores,
-            send_alert,
-            state=state,
-            instruments=instruments,
-            bundles=bundles,
+    opened = open_pipeline(config, producer, instruments)
+    pipeline = opened.pipeline
+    reloader = None
+    if path is not None:
+        reloader = Reloader(
+            path, config, pipeline.watches, opened.bundles, opened.open_watches, pipeline.check
         )
-
-    watches = open_all(config.monitors)
-    pipeline = Pipeline(
-        watches,
-        stores,
-        DeadLetters(producer),
-        instruments=instruments,
-        scores=ScoresTopic(producer),
-        codec_services=codec_services(config, connection),
-    )
-    reloader = None if path is None else Reloader(path, config, watches, bundles, open_all, pipeline.check)
-    endpoint = None
-    if config.worker.http is not None:
-        endpoint = Endpoint(config.worker.http, config, instruments, lambda: pipeline.monitors)
+    endpoint = open_endpoint(config, pipeline, instruments)
     return Worker(config, pipeline, producer, instruments, endpoint, reloader)

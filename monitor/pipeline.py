@@ -23,7 +23,7 @@ from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
 from streams.events import RejectedEvent
 from streams.kafka.commits import Mark, counter_tags
-from streams.kafka.consumer import Partition
+from streams.kafka.group_offsets import Partition
 from streams.records import RecordBatch
 from streams.state.batches import Batch
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from monitor.routing import WHOLE_STREAM
 from monitor.topic_reader import MonitorRows
-from streams.kafka.producer import DeliveryConfirmedProducer
+from streams.kafka.producer import Sender
 from streams.records import RecordBatch
 
 _SEPARATOR = "\n"
@@ -30,7 +30,7 @@ class ScoresTopic:
         Confirms their delivery.
     """
 
-    def __init__(self, producer: DeliveryConfirmedProducer) -> None:
+    def __init__(self, producer: Sender) -> None:
         self._producer = producer
 
     def send(self, topic: str, part: MonitorRows, records: RecordBatch) -> None:

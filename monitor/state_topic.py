@@ -11,7 +11,7 @@ from typing import Any
 
 from monitor.verdicts.standing import Standing
 from streams.kafka.compacted_topic import read_latest
-from streams.kafka.producer import DeliveryConfirmedProducer, PendingDelivery
+from streams.kafka.producer import PendingDelivery, Sender
 from streams.state.window_store import Foundation
 
 DELIVERY_SECONDS = 10.0
@@ -30,9 +30,7 @@ class StateTopic:
         librdkafka properties of consumers, to recall them.
     """
 
-    def __init__(
-        self, topic: str, producer: DeliveryConfirmedProducer, consumer_properties: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, topic: str, producer: Sender, consumer_properties: Mapping[str, Any]) -> None:
         self._topic = topic
         self._producer = producer
         self._properties = consumer_properties

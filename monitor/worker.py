@@ -14,16 +14,16 @@ from contextlib import AbstractContextManager, nullcontext
 
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
-from monitor.errors import MonitorError
-from monitor.logs import about
 from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
 from monitor.pipeline import Pipeline, ScoredBatch
 from monitor.rejections import RejectionLimit
 from monitor.reload import Reloader
+from monitor.starts import Starts
 from streams.errors import KafkaError
-from streams.kafka.commits import Mark, start_of
-from streams.kafka.consumer import BatchConsumer, Partition
+from streams.kafka.commits import Mark
+from streams.kafka.consumer import BatchConsumer
+from streams.kafka.group_offsets import Partition
 from streams.kafka.producer import DeliveryConfirmedProducer
 from streams.records import RecordBatch
 from streams.state.redis_connection import RedisUnavailableError
@@ -33,9 +33,6 @@ log = logging.getLogger(__name__)
 
 DELIVERY_SECONDS = 3.0
 """How long a commit waits for dead letters, and the end for alerts; what is not delivered is sent again."""
-
-LONGEST_UNTOLD_MS = 600_000
-"""How long a partition may have been added to a topic before a worker is told: twice librdkafka's default."""
 
 
 class Worker:
@@ -86,6 +83,7 @@ class Worker:
         self._gave_up = False
         self._commit_at = 0.0
         self._consumer: BatchConsumer
+        self._starts: Starts
 
     @property
     def stages(self) -> Mapping[str, float]:
@@ -125,6 +123,7 @@ class Worker:
             on_lost=self._lost,
             on_error=self._instruments.kafka_errors.inc,
         )
+        self._starts = Starts(self._config, self._pipeline, self._consumer, self._instruments)
         try:
             while not self._stopping.is_set():
                 self._turn()
@@ -194,7 +193,7 @@ class Worker:
                 counted = self._pipeline.counted(partition)
                 joining = {name: counted[name] for name in found.added if name in counted}
                 if joining:
-                    self._admit(partition, joining, position, self._consumer.bounds(partition)[1])
+                    self._starts.admit(partition, joining, position, self._consumer.bounds(partition)[1])
 
         self._patiently(admit)
         self._consumer.subscribe(self._pipeline.topics)
@@ -207,27 +206,6 @@ class Worker:
             self._producer.flush(DELIVERY_SECONDS)
             self._pipeline.settle()
 
-    def _admit(
-        self, partition: Partition, joining: Mapping[str, int | None], position: int, log_end: int
-    ) -> None:
-        """Let monitors that were not watched before begin at a position, and say what that means for them."""
-        where = f"partition {partition.number} of topic {partition.topic!r}"
-        for name, counted in joining.items():
-            said = about(log, monitor=name, topic=partition.topic, partition=partition.number)
-            if counted is None:
-                said.info("Monitor %r begins at offset %d of %s.", name, position, where)
-            elif counted > log_end:
-                self._pipeline.restart_counting(partition, [name])
-                said.warning("Monitor %r once counted a former topic; it begins anew with %s.", name, where)
-            elif counted < position:
-                said.warning(
-                    "Monitor %r is watched again; offsets %d to %d of %s passed without it.",
-                    name,
-                    counted,
-                    position - 1,
-                    where,
-                )
-
     def _recover(self) -> None:
         """Start over from what Redis still holds."""
         self._instruments.state_losses.inc()
@@ -237,7 +215,8 @@ class Worker:
         def locate() -> None:
             self._pipeline.attach()
             for partition, position in self._positions.items():
-                self._positions[partition] = self._start(partition, self._marks.get(partition), position)
+                mark = self._marks.get(partition)
+                self._positions[partition] = self._starts.start(partition, mark, position)
 
         self._patiently(locate)
         self._consumer.seek(self._positions)
@@ -250,55 +229,11 @@ class Worker:
         def locate() -> None:
             for partition in self._consumer.out_of_reach:
                 position = self._positions[partition]
-                starts[partition] = self._start(partition, Mark(position, position))
+                starts[partition] = self._starts.start(partition, Mark(position, position))
 
         self._patiently(locate)
         self._positions.update(starts)
         self._consumer.seek(starts)
-
-    def _start(self, partition: Partition, mark: Mark | None, default: int | None = None) -> int:
-        log_start, log_end = self._consumer.bounds(partition)
-        if default is None:
-            default = log_start if mark else self._beginning(partition, log_start, log_end)
-        counted = self._pipeline.counted(partition)
-        start = start_of(mark, counted, log_start, log_end, default)
-        self._admit(partition, start.joining, start.offset, log_end)
-        where = f"partition {partition.number} of topic {partition.topic!r}"
-        said = about(log, topic=partition.topic, partition=partition.number)
-        if start.recreated:
-            said.warning(
-                "Counted further than %s reaches (%d): its topic is new and is read from the start.",
-                where,
-                log_end,
-            )
-            self._pipeline.restart_counting(partition, counted)
-        if start.missing:
-            self._instruments.missed(partition.topic, start.missing)
-            lost = f"{start.missing} offsets of {where} are no longer in the topic and cannot be counted"
-            if self._config.worker.on_missing_offsets == "stop":
-                raise MonitorError(
-                    f"{lost}; worker.on_missing_offsets is 'stop'. Set it to 'continue' to go on from offset"
-                    f" {start.offset}, and give the topic a longer retention."
-                )
-            said.error("%s: its retention is short.", lost)
-        if start.rebuilds:
-            said.warning(
-                "Redis holds less than was committed of %s; rebuilding from %d.", where, start.offset
-            )
-        return start.offset
-
-    def _beginning(self, partition: Partition, log_start: int, log_end: int) -> int:
-        """Where a partition begins that nothing was committed of, as ``auto.offset.reset`` says."""
-        properties = self._config.kafka.properties
-        if properties.get("auto.offset.reset") not in ("latest", "end", "largest"):
-            return log_start
-        older = [Partition(partition.topic, number) for number in range(partition.number)]
-        if all(mark is None for mark in self._consumer.committed(older).values()):
-            return log_end
-        # It was added to a topic that the group knows, and events came in before any worker was told of it.
-        untold_ms = 2 * int(properties.get("topic.metadata.refresh.interval.ms", 0))
-        since_ms = int(time.time() * 1000) - max(untold_ms, LONGEST_UNTOLD_MS)
-        return self._consumer.offset_at(partition, since_ms, log_end)
 
     def _patiently(self, action: Callable[[], None]) -> None:
         rebalances = self._rebalances
@@ -344,7 +279,7 @@ class Worker:
                     self._marks[partition] = self._committed[partition] = mark
                 self._positions[partition] = mark.offset if mark else 0
                 if not self._state_lost:
-                    self._positions[partition] = self._start(partition, mark)
+                    self._positions[partition] = self._starts.start(partition, mark)
 
         try:
             self._patience.carry_out(locate)

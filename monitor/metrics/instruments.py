@@ -20,7 +20,7 @@ from monitor.metrics.score_histogram import ScoreHistogram
 from monitor.verdicts.verdict import JudgedWindow
 from streams.errors import SchemaRegistryError
 from streams.events import RejectedEvent, RejectReason
-from streams.kafka.consumer import Partition
+from streams.kafka.group_offsets import Partition
 from streams.state.redis_connection import RedisUnavailableError
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from monitor.config.kafka_properties import PropertyValue, for_consumer, for_producer
 from monitor.metrics.instruments import Instruments
 from streams.errors import KafkaUnavailableError
-from streams.kafka.consumer import Partition
+from streams.kafka.group_offsets import Partition
 
 log = logging.getLogger(__name__)
 

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
-from streams.errors import KafkaError, KafkaUnavailableError
-from streams.kafka.commits import Mark
+from streams.errors import KafkaError
+from streams.kafka.group_offsets import GroupOffsets, Partition, note_commit
 from streams.records import Message, RecordBatch
 
 log = logging.getLogger(__name__)
-
-
-class Partition(NamedTuple):
-    """One partition of a topic."""
-
-    topic: str
-    number: int
 
 
 OWNED_PROPERTIES: Mapping[str, Any] = {
@@ -33,12 +26,11 @@ OWNED_PROPERTIES: Mapping[str, Any] = {
 }
 """Properties that the promise of counting each event once depends on; they are not the user's to set."""
 
-METADATA_TIMEOUT_SECONDS = 10.0
 COORDINATOR_TIMEOUT_SECONDS = 2.0
 """How long the group's coordinator may take to answer a worker that stops."""
 
 
-class BatchConsumer:
+class BatchConsumer(GroupOffsets):
     """A member of a consumer group that hands over records in batches, by topic.
 
     Parameters
@@ -75,14 +67,16 @@ class BatchConsumer:
         self.out_of_reach: set[Partition] = set()
         self._topics: set[str] = set()
         self._any_partition = TopicPartition(topics[0], 0)
-        self._consumer = Consumer(
-            {
-                **properties,
-                **OWNED_PROPERTIES,
-                "logger": log,
-                "error_cb": self._note_error,
-                "on_commit": self._note_commit,
-            }
+        super().__init__(
+            Consumer(
+                {
+                    **properties,
+                    **OWNED_PROPERTIES,
+                    "logger": log,
+                    "error_cb": self._note_error,
+                    "on_commit": note_commit,
+                }
+            )
         )
         self.subscribe(topics)
 
@@ -124,25 +118,6 @@ class BatchConsumer:
                 log.warning("Kafka reports for topic %r: %s.", message.topic(), error.str())
         return [RecordBatch(str(topic), records) for topic, records in by_topic.items()]
 
-    def commit(self, marks: Mapping[Partition, Mark], *, wait: bool) -> None:
-        """Commit positions with their metadata.
-
-        Raises
-        ------
-        KafkaError
-            If the broker refuses, as it does when the group has given the partitions to another member.
-        """
-        if not marks:
-            return
-        offsets = [
-            TopicPartition(p.topic, p.number, mark.offset, metadata=mark.metadata())
-            for p, mark in marks.items()
-        ]
-        try:
-            self._consumer.commit(offsets=offsets, asynchronous=not wait)
-        except KafkaException as error:
-            raise KafkaError(f"Kafka refused to commit offsets: {error.args[0].str()}") from error
-
     def seek(self, starts: Mapping[Partition, int]) -> None:
         """Read assigned partitions again from the offsets given."""
         self.out_of_reach.difference_update(starts)
@@ -159,62 +134,6 @@ class BatchConsumer:
     def resume(self, partitions: Iterable[Partition]) -> None:
         """Go on fetching partitions."""
         self._consumer.resume([TopicPartition(*partition) for partition in partitions])
-
-    def bounds(self, partition: Partition) -> tuple[int, int]:
-        """Return the first offset of a partition and the offset after its last.
-
-        Raises
-        ------
-        KafkaUnavailableError
-            If the broker does not answer.
-        """
-        try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(*partition), timeout=METADATA_TIMEOUT_SECONDS
-            )
-        except KafkaException as error:
-            raise KafkaUnavailableError(
-                f"Kafka does not tell the offsets of partition {partition.number} of topic"
-                f" {partition.topic!r}: {error.args[0].str()}"
-            ) from error
-        return low, high
-
-    def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Mark | None]:
-        """Return what the group has committed for partitions; None where it is nothing.
-
-        Raises
-        ------
-        KafkaUnavailableError
-            If the broker does not answer.
-        """
-        try:
-            found = self._consumer.committed(
-                [TopicPartition(*partition) for partition in partitions], timeout=METADATA_TIMEOUT_SECONDS
-            )
-        except KafkaException as error:
-            raise KafkaUnavailableError(
-                f"Kafka does not tell what the group has committed: {error.args[0].str()}"
-            ) from error
-        return {Partition(tp.topic, tp.partition): Mark.read(tp.offset, tp.metadata) for tp in found}
-
-    def offset_at(self, partition: Partition, time_ms: int, default: int) -> int:
-        """Return the offset of the first record not older than a time; ``default`` when there is none.
-
-        Raises
-        ------
-        KafkaUnavailableError
-            If the broker does not answer.
-        """
-        try:
-            (found,) = self._consumer.offsets_for_times(
-                [TopicPartition(*partition, time_ms)], timeout=METADATA_TIMEOUT_SECONDS
-            )
-        except KafkaException as error:
-            raise KafkaUnavailableError(
-                f"Kafka does not tell the offsets of partition {partition.number} of topic"
-                f" {partition.topic!r}: {error.args[0].str()}"
-            ) from error
-        return default if found.offset < 0 else int(found.offset)
 
     def group_answers(self) -> bool:
         """Tell whether the group's coordinator answers; without it nothing can be committed or left."""
@@ -257,11 +176,6 @@ class BatchConsumer:
                 " again if they are new. Trying again.",
                 error.str(),
             )
-
-    @staticmethod
-    def _note_commit(error: ClientError | None, _: list[TopicPartition]) -> None:
-        if error is not None:
-            log.warning("Kafka refused to commit offsets: %s. They are committed next time.", error.str())
 
 
 _REFUSALS = {

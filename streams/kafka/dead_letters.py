@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from streams import headers
 from streams.events import RejectedEvent
-from streams.kafka.producer import Content, DeliveryConfirmedProducer
+from streams.kafka.producer import Content, Sender
 from streams.records import Headers, RecordBatch
 
 KEPT_BYTES = (900_000, 65_536)
@@ -32,7 +32,7 @@ class DeadLetters:
         Confirms their delivery; offsets are committed only after that.
     """
 
-    def __init__(self, producer: DeliveryConfirmedProducer) -> None:
+    def __init__(self, producer: Sender) -> None:
         self._producer = producer
 
     def send(self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]) -> None:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Producer
@@ -47,6 +47,31 @@ class PendingDelivery:
 
     def __init__(self) -> None:
         self.delivered = False
+
+
+class Sender(Protocol):
+    """Sends records and knows what was delivered, by whatever client."""
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        smaller: Iterable[Content] = (),
+    ) -> PendingDelivery:
+        """Send a record, or, while it is too large for the broker, what of ``smaller`` comes next."""
+        ...
+
+    def send_all(self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None]) -> None:
+        """Send many small records, each by its key."""
+        ...
+
+    def flush(self, timeout_seconds: float) -> None:
+        """Wait until everything sent is delivered."""
+        ...
 
 
 class DeliveryConfirmedProducer:
