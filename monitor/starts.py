@@ -53,7 +53,8 @@ class Starts:
         mark
             What was committed of it; None when nothing was.
         default
-            Where to begin when neither Kafka nor Redis knows anything; as ``auto.offset.reset`` says when None.
+            Where to begin when neither Kafka nor Redis knows anything; when None, as ``auto.offset.reset``
+            says.
 
         Raises
         ------

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
 from streams.errors import KafkaError
@@ -25,9 +25,6 @@ OWNED_PROPERTIES: Mapping[str, Any] = {
     "auto.offset.reset": "error",
 }
 """Properties that the promise of counting each event once depends on; they are not the user's to set."""
-
-COORDINATOR_TIMEOUT_SECONDS = 2.0
-"""How long the group's coordinator may take to answer a worker that stops."""
 
 
 class BatchConsumer(GroupOffsets):
@@ -66,7 +63,7 @@ class BatchConsumer(GroupOffsets):
         self._fatal: str | None = None
         self.out_of_reach: set[Partition] = set()
         self._topics: set[str] = set()
-        self._any_partition = TopicPartition(topics[0], 0)
+        self._any_partition = Partition(topics[0], 0)
         super().__init__(
             Consumer(
                 {
@@ -137,11 +134,7 @@ class BatchConsumer(GroupOffsets):
 
     def group_answers(self) -> bool:
         """Tell whether the group's coordinator answers; without it nothing can be committed or left."""
-        try:
-            self._consumer.committed([self._any_partition], timeout=COORDINATOR_TIMEOUT_SECONDS)
-        except KafkaException:
-            return False
-        return True
+        return self.answers_for(self._any_partition)
 
     def close(self) -> None:
         """Leave the group; partitions are revoked first. Takes long if the group does not answer."""

@@ -15,6 +15,8 @@ from streams.kafka.commits import Mark
 log = logging.getLogger(__name__)
 
 METADATA_TIMEOUT_SECONDS = 10.0
+COORDINATOR_TIMEOUT_SECONDS = 2.0
+"""How long the group's coordinator may take to answer a worker that stops."""
 
 
 class Partition(NamedTuple):
@@ -110,6 +112,14 @@ class GroupOffsets:
                 f" {partition.topic!r}: {error.args[0].str()}"
             ) from error
         return default if found.offset < 0 else int(found.offset)
+
+    def answers_for(self, partition: Partition) -> bool:
+        """Tell whether the group's coordinator answers; without it nothing can be committed or left."""
+        try:
+            self._consumer.committed([TopicPartition(*partition)], timeout=COORDINATOR_TIMEOUT_SECONDS)
+        except KafkaException:
+            return False
+        return True
 
 
 def note_commit(error: ClientError | None, _: list[TopicPartition]) -> None:

@@ -1,0 +1,178 @@
+"""Attaching the monitor to a Faust app."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import faust
+from faust.types import TP
+
+from detectors.errors import DetectorError
+from monitor.assembly import open_endpoint, open_pipeline
+from monitor.config import Config
+from monitor.config.file import load_config
+from monitor.errors import ConfigError, MonitorError
+from monitor.faust_plugin.intake import Intake
+from monitor.faust_plugin.records import RawTopic, record_batches
+from monitor.faust_plugin.sender import AppSender
+from monitor.faust_plugin.views import add_views
+from monitor.metrics.instruments import Instruments
+from streams.errors import StreamError
+from streams.kafka.group_offsets import Partition
+from streams.records import RecordBatch
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+TURN_SECONDS = 0.1
+"""How often verdicts are settled and aged windows looked for while no events come."""
+ATTENTION_SECONDS = 0.5
+"""How soon the monitor ends its waiting when the app stops or is rebalanced."""
+
+
+def attach(app: faust.App, config: Config | str | Path, *, stop_app: bool = False) -> None:
+    """Let a Faust app run the monitors of a config beside its own agents.
+
+    It gets an agent that reads the input topics, and web views under ``/drift-monitor/``. What the monitors
+    compute, and their waiting for Redis, is done in one thread of its own. Bundles are loaded, and Redis is
+    asked for the first time, when the app starts.
+
+    Parameters
+    ----------
+    app
+        The app, not started yet.
+    config
+        The config, or the path of its file. Its ``kafka.group.id`` is the group that the monitor's positions
+        are committed for; it has to be another one than the app's own. Its ``kafka`` properties have to lead
+        to the same brokers as the app's.
+    stop_app
+        Whether the app ends when something goes wrong with the monitor that waiting does not mend. By default
+        it is logged as an error, and the app goes on without the monitor.
+
+    Raises
+    ------
+    ConfigError
+        If the config is wrong.
+    """
+    settings = config if isinstance(config, Config) else load_config(Path(config))
+    group = settings.kafka.properties["group.id"]
+    if group == app.conf.id:
+        raise ConfigError(
+            f"kafka.group.id is {group!r}, which is the Faust app's own group; the monitor commits its"
+            " positions for a group of its own. Give it another name."
+        )
+    attachment = _Attachment(app, settings, stop_app)
+    topics = sorted({monitor.input.topic for monitor in settings.monitors})
+    app.agent(RawTopic(app, topics=topics), name="drift_monitor")(attachment.watch)
+    app.task(attachment.turn)
+    app.on_partitions_revoked.connect(attachment.on_revoked)
+    app.on_partitions_assigned.connect(attachment.on_assigned)
+    app.on_before_shutdown.connect(attachment.on_shutdown)
+    add_views(app, settings)
+
+
+class _Attachment:
+    """The monitor's part of an app: what the event loop learns goes to one thread, in order."""
+
+    def __init__(self, app: faust.App, config: Config, stop_app: bool) -> None:
+        self._app = app
+        self._config = config
+        self._stop_app = stop_app
+        self._topics = {monitor.input.topic for monitor in config.monitors}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="drift-monitor")
+        self._stopping = threading.Event()
+        self._endpoint = ExitStack()
+        self._intake: Intake | None = None
+        self._failed = False
+        self._assigning: asyncio.Future[None] | None = None
+
+    async def watch(self, stream: faust.StreamT[Any]) -> None:
+        """Count what Faust hands over, and acknowledge it when the windows hold it."""
+        settings = self._config.worker
+        async for events in stream.noack_take(settings.batch_size, within=settings.batch_wait_ms / 1000):
+            if await self._do(partial(_take, record_batches(events))):
+                for event in events:
+                    await stream.ack(event)
+            # Faust waits for messages that somebody still holds.
+            del events
+
+    async def turn(self) -> None:
+        """Let the monitor do what does not depend on new events."""
+        while not self._app.should_stop:
+            await self._do(Intake.turn)
+            await self._app.sleep(TURN_SECONDS)
+
+    async def on_assigned(self, _: faust.App, assigned: Collection[TP], **__: Any) -> None:
+        partitions = self._own(assigned)
+        # Not awaited: where they begin is for Redis to say, and the group does not wait for that.
+        self._assigning = asyncio.ensure_future(self._do(lambda intake: intake.assigned(partitions)))
+
+    async def on_revoked(self, _: faust.App, revoked: Collection[TP], **__: Any) -> None:
+        if self._intake is not None:
+            self._intake.abandon()
+            await self._do(lambda intake: intake.revoked(self._own(revoked)))
+
+    async def on_shutdown(self, _: faust.App, **__: Any) -> None:
+        self._stopping.set()
+        if self._intake is not None:
+            await self._do(Intake.close)
+        self._endpoint.close()
+        self._thread.shutdown(wait=False)
+
+    def _own(self, partitions: Collection[TP]) -> list[Partition]:
+        return sorted(Partition(*partition) for partition in partitions if partition.topic in self._topics)
+
+    async def _do(self, action: Callable[[Intake], T]) -> T | None:
+        """Do something in the monitor's thread; None when the monitor has failed, now or before."""
+        if self._failed:
+            return None
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(self._thread, lambda: action(self._opened(loop)))
+        try:
+            while not done.done():
+                await asyncio.wait([done], timeout=ATTENTION_SECONDS)
+                self._heed_the_app()
+            return done.result()
+        except Exception as error:
+            # Whatever it is, the app's own agents are not to suffer.
+            if not self._failed:
+                self._failed = True
+                await self._give_up(error)
+            return None
+
+    def _heed_the_app(self) -> None:
+        """End the waiting for Redis that the app would wait for: Faust tells its agents only afterwards."""
+        if self._app.should_stop:
+            self._stopping.set()
+        elif self._app.rebalancing and self._intake is not None:
+            self._intake.abandon()
+
+    async def _give_up(self, error: Exception) -> None:
+        named = isinstance(error, (MonitorError, StreamError, DetectorError))
+        log.error("The monitor has stopped: %s", error, exc_info=None if named else error)
+        if self._stop_app:
+            await self._app.crash(error)
+
+    def _opened(self, loop: asyncio.AbstractEventLoop) -> Intake:
+        if self._intake is None:
+            instruments = Instruments()
+            sender = AppSender(self._app, loop)
+            pipeline = open_pipeline(self._config, sender, instruments).pipeline
+            endpoint = open_endpoint(self._config, pipeline, instruments)
+            if endpoint is not None:
+                self._endpoint.enter_context(endpoint)
+            self._intake = Intake(self._config, pipeline, sender, instruments, self._stopping)
+        return self._intake
+
+
+def _take(batches: Sequence[RecordBatch], intake: Intake) -> bool:
+    return intake.take(batches)
