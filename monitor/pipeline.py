@@ -25,7 +25,8 @@ from streams.events import RejectedEvent
 from streams.kafka.commits import Mark, counter_tags
 from streams.kafka.group_offsets import Partition
 from streams.records import RecordBatch
-from streams.state.batches import Batch
+from streams.state.batches import Appended, Batch
+from streams.state.exchanges import Exchange, in_step
 
 AGE_CHECK_SECONDS = 1.0
 """How often windows are looked for that have reached their maximum age."""
@@ -242,23 +243,14 @@ class Pipeline:
             If Redis holds less than was counted; the partitions must be read again.
         """
         self.settle()
-        for watch in self.watches:
-            waiting = watch.ledger.waiting()
-            if waiting:
-                watch.ledger.learn(watch.store.alert_states(waiting))
+        self._learn_alerts()
         now = time.monotonic()
         if now >= self._age_at:
             self._age_at = now + AGE_CHECK_SECONDS
-            for watch in self.watches:
-                aged = watch.store.close_aged()
-                if aged is not None:
-                    watch.judge(aged.closed, aged.alert_states)
+            self._judge_found([watch.store.aging() for watch in self.watches])
         if now >= self._claim_at:
             self._claim_at = now + self._claim_every
-            for watch in self.watches:
-                abandoned = watch.store.claim()
-                segments = sorted({window.segment for window in abandoned})
-                watch.judge(abandoned, watch.store.alert_states(segments) if segments else {})
+            self._judge_found([watch.store.claiming() for watch in self.watches])
         self._decide()
 
     def settle(self) -> None:
@@ -291,6 +283,19 @@ class Pipeline:
 
     def _of(self, topic: str) -> Sequence[Watch]:
         return self._readers[topic].members if topic in self._readers else ()
+
+    def _learn_alerts(self) -> None:
+        """Learn where segments stand whose verdicts wait for one of another worker."""
+        waiting = [(watch, segments) for watch in self.watches if (segments := watch.ledger.waiting())]
+        exchanges = [watch.store.reading_alerts(segments) for watch, segments in waiting]
+        for (watch, _), stored in zip(waiting, in_step(exchanges, self._stores.run), strict=True):
+            watch.ledger.learn(stored)
+
+    def _judge_found(self, exchanges: Sequence[Exchange[Appended | None]]) -> None:
+        """Judge the closed windows that an exchange for each of the monitors finds."""
+        for watch, found in zip(self.watches, in_step(exchanges, self._stores.run), strict=True):
+            if found is not None:
+                watch.judge(found.closed, found.alert_states)
 
     def _decide(self) -> None:
         """Decide the windows that wait for it; those of all monitors that share a rate in one round trip."""

@@ -12,15 +12,16 @@ from detectors.promises.promises import Threshold
 from monitor.config import MonitorConfig
 from streams.state.batches import Appended, Batch
 from streams.state.decision_store import Procedure
+from streams.state.exchanges import Exchange
 from streams.state.settling import Settled, Settlement
 from streams.state.window_store import Foundation
-from streams.state.windows import ClosedWindow
 
 
 class Windows(Protocol):
     """The windows of one monitor; `streams.state.window_store.WindowStore` says what each method does.
 
-    What ``append_call`` and ``settle_call`` return is carried out by the ``run`` of the same `Stores`.
+    What ``append_call`` and ``settle_call`` return and exchanges yield is carried out by the ``run`` of the
+    same `Stores`.
     """
 
     def attach(self, recall: Callable[[], Mapping[str, Foundation]] = ...) -> None:
@@ -47,7 +48,7 @@ class Windows(Protocol):
         """Read the answer to ``append_call``; None when the call must be redone."""
         ...
 
-    def close_aged(self) -> Appended | None:
+    def aging(self) -> Exchange[Appended | None]:
         """Close partial windows that have reached the policy's age."""
         ...
 
@@ -59,12 +60,12 @@ class Windows(Protocol):
         """Read the answer to ``settle_call``."""
         ...
 
-    def claim(self) -> list[ClosedWindow]:
+    def claiming(self) -> Exchange[Appended | None]:
         """Take over closed windows that a worker left without a verdict."""
         ...
 
-    def alert_states(self, segments: Sequence[str]) -> dict[str, bytes | None]:
-        """Return the stored alert states of segments."""
+    def reading_alerts(self, segments: Sequence[str]) -> Exchange[dict[str, bytes | None]]:
+        """Read the stored alert states of segments."""
         ...
 
 

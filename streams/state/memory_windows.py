@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from streams.state.batches import Appended, Batch, Planned
 from streams.state.counting import Counting, closed_windows, wall_clock_ms
+from streams.state.exchanges import Exchange
 from streams.state.planning import Plan, due_for_age, plan_aged
 from streams.state.settling import Settled, Settlement
-from streams.state.windows import SCORE_DTYPE, ClosedWindow, WindowPolicy
+from streams.state.windows import SCORE_DTYPE, WindowPolicy
 
 MemoryCall: TypeAlias = Callable[[], Any]
 """A call that ``MemoryConnection`` carries out; what a script call is to Redis."""
@@ -96,10 +97,21 @@ class MemoryWindowStore:
         """Return what ``settle_call`` led to."""
         return reply
 
+    def aging(self) -> Exchange[Appended | None]:
+        """Close partial windows that have reached the policy's age; None when there is none."""
+        aged: Appended | None = yield self.close_aged
+        return aged
+
     @staticmethod
-    def claim(most: int = 100) -> list[ClosedWindow]:
-        """Return no windows: there is no other worker that could have left one."""
-        return []
+    def claiming(most: int = 100) -> Exchange[Appended | None]:
+        """Find no windows: there is no other worker that could have left one."""
+        yield from ()
+        return None
+
+    def reading_alerts(self, segments: Sequence[str]) -> Exchange[dict[str, bytes | None]]:
+        """Read the stored alert states of segments."""
+        states: dict[str, bytes | None] = yield lambda: self.alert_states(segments)
+        return states
 
     def alert_states(self, segments: Sequence[str]) -> dict[str, bytes | None]:
         """Return the stored alert states of segments."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -71,6 +71,13 @@ class ScriptCall:
     args: Sequence[str | bytes | int]
 
 
+@dataclass(frozen=True)
+class Command:
+    """A plain command: part of a round trip."""
+
+    words: Sequence[str | bytes | int]
+
+
 class RedisConnection:
     """A Redis client whose failures are ``RedisError`` sentences, with scripts in pipelined round trips.
 
@@ -105,8 +112,8 @@ class RedisConnection:
         except redis.RedisError as error:
             raise self._explained(error) from error
 
-    def run(self, calls: Iterable[ScriptCall]) -> list[Any]:
-        """Run scripts in one pipelined round trip and return their replies in order.
+    def run(self, calls: Iterable[ScriptCall | Command]) -> list[Any]:
+        """Run scripts and commands in one pipelined round trip and return their replies in order.
 
         Raises
         ------
@@ -121,15 +128,20 @@ class RedisConnection:
         with self.client() as client:
             while waiting:
                 pipe = client.pipeline(transaction=False)
+                execute: Callable[..., Any] = pipe.execute_command
                 for i in waiting:
                     call = calls[i]
-                    pipe.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
+                    if isinstance(call, Command):
+                        execute(*call.words)
+                    else:
+                        pipe.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
                 self.round_trips += 1
                 answers = pipe.execute(raise_on_error=False)
                 unknown = []
                 for i, answer in zip(waiting, answers, strict=True):
-                    if isinstance(answer, NoScriptError):
-                        client.script_load(calls[i].script.text)
+                    call = calls[i]
+                    if isinstance(answer, NoScriptError) and isinstance(call, ScriptCall):
+                        client.script_load(call.script.text)
                         unknown.append(i)
                     elif isinstance(answer, redis.RedisError):
                         raise answer

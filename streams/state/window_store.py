@@ -14,22 +14,23 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import Any
 
 from streams.errors import StreamError
 from streams.state.append_call import Advance, append_call
 from streams.state.batches import Appended, Batch, Planned
 from streams.state.counting import Counting, closed_windows, wall_clock_ms
-from streams.state.planning import due_for_age, plan_aged
-from streams.state.redis_connection import RedisConnection, ScriptCall, load_script
+from streams.state.exchanges import Exchange
+from streams.state.planning import plan_aged
+from streams.state.redis_connection import Command, RedisConnection, ScriptCall, load_script
 from streams.state.redis_keys import MonitorKeys
 from streams.state.settling import Settled, Settlement, lowest, read_settled, settle_call
-from streams.state.window_bytes import new_window, read_heads, read_window
-from streams.state.windows import ClosedWindow, WindowPolicy, read_closed
+from streams.state.window_bytes import new_window, read_window
+from streams.state.windows import WindowPolicy, read_closed
 
 FOUND = load_script("found")
 CLAIM = load_script("claim")
+AGED = load_script("aged")
 
 
 class StateLostError(StreamError):
@@ -179,23 +180,19 @@ class WindowStore:
             raise ValueError("append_reply needs the answer to the batch's latest append_call.")
         return self._appended(batch.planned, reply)
 
-    def close_aged(self) -> Appended | None:
+    def aging(self) -> Exchange[Appended | None]:
         """Close partial windows that have reached the policy's age; None when there is none."""
         if self.policy.max_age_ms is None:
             return None
-        with self._redis.client() as client:
-            stored: dict[Any, Any] = client.hgetall(self.keys.open)
-            heads = read_heads(stored.values())
-            due = due_for_age(self.policy, heads["count"], heads["opened_ms"], self._clock())
-            aged = list(compress(stored, due))
-            if not aged:
-                return None
-            details: list[Any] = client.hmget(self.keys.details, aged)
-        segments = [name.decode() for name in aged]
-        for segment, name, described in zip(segments, aged, details, strict=True):
-            self._known.windows.learn(segment, read_window(stored[name], described))
+        args = [self._clock(), self.policy.max_age_ms, self.policy.min_size]
+        aged = yield ScriptCall(AGED, [self.keys.open, self.keys.details], args)
+        if not aged:
+            return None
+        segments = [name.decode() for name in aged[::3]]
+        for segment, stored, described in zip(segments, aged[1::3], aged[2::3], strict=True):
+            self._known.windows.learn(segment, read_window(stored, described or None))
         planned = Planned({}, plan_aged(self._known.windows, self.policy, segments))
-        return self._appended(planned, self._redis.run([self._call(planned)])[0])
+        return self._appended(planned, (yield self._call(planned)))
 
     def settle_call(self, settlements: Sequence[Settlement]) -> ScriptCall:
         """Return the call that settles verdicts."""
@@ -214,8 +211,8 @@ class WindowStore:
             raise StateLostError("Redis has lost the windows whose verdicts were to be settled.")
         return read_settled(settlements, reply[1], reply[2])
 
-    def claim(self, most: int = 100) -> list[ClosedWindow]:
-        """Take over closed windows that a worker left without a verdict.
+    def claiming(self, most: int = 100) -> Exchange[Appended | None]:
+        """Take over closed windows that a worker left without a verdict; None when there is none.
 
         Raises
         ------
@@ -223,19 +220,21 @@ class WindowStore:
             If Redis has lost the windows.
         """
         keys = [self.keys.progress, self.keys.closed, self.keys.leases]
-        reply = self._redis.run([ScriptCall(CLAIM, keys, [self._epoch, self._lease_ms, most])])[0]
+        reply = yield ScriptCall(CLAIM, keys, [self._epoch, self._lease_ms, most])
         if reply[0] == b"lost":
             raise StateLostError("Redis has lost the closed windows.")
         windows = []
         for member, stored in zip(reply[1::2], reply[2::2], strict=True):
             sequence, segment = member.decode().split(" ", 1)
             windows.append(read_closed(segment, int(sequence), stored))
-        return windows
+        if not windows:
+            return None
+        states = yield from self.reading_alerts(sorted({window.segment for window in windows}))
+        return Appended(windows, states, depends_on={}, reference=None)
 
-    def alert_states(self, segments: Sequence[str]) -> dict[str, bytes | None]:
+    def reading_alerts(self, segments: Sequence[str]) -> Exchange[dict[str, bytes | None]]:
         """Read the stored alert states of segments."""
-        with self._redis.client() as client:
-            states: list[Any] = client.hmget(self.keys.alerts, list(segments))
+        states = yield Command(("HMGET", self.keys.alerts, *segments))
         return dict(zip(segments, states, strict=True))
 
     def _read_progress(self) -> dict[bytes, bytes]:

@@ -238,6 +238,22 @@ def test_two_monitors_share_the_round_trip(count):
     assert two.connection.round_trips == trips + 1
 
 
+def test_what_is_done_without_new_events_takes_as_many_round_trips_for_two_monitors_as_for_one(count):
+    ages_at_once = {"size": 1000, "min_size": 2, "max_age_seconds": 1e-6}
+    one, two, three = ({"name": name, "window": ages_at_once} for name in ("one", "two", "three"))
+    trips = []
+    count(one).pipeline.tick()  # Redis learns the scripts.
+    for changes in ([one], [two, three]):
+        some = count(*changes)
+        some.run(some.batches[0])
+        before = some.connection.round_trips
+        some.pipeline.tick()
+        trips.append(some.connection.round_trips - before)
+        assert some.pipeline.unsettled() == len(changes)
+
+    assert trips == [3, 3]  # One to find aged windows, one to close them, one to claim.
+
+
 def test_scores_do_not_depend_on_the_shape_of_batches(count, redis_client, tiny):
     """One graph serves all batch sizes; nothing is traced again."""
     one = count({})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.state.batches import Appended, Batch
+from streams.state.exchanges import Exchange, in_step
 from streams.state.redis_connection import RedisConnection, RedisUnavailableError
 from streams.state.redis_keys import MonitorKeys
 from streams.state.settling import Settled, Settlement
@@ -22,6 +23,7 @@ from tests.plain_windows import Event, PlainWindow, PlainWindows
 from tests.servers.redis import RedisServer
 
 KEYS = MonitorKeys("drift", "m")
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -76,6 +78,15 @@ def assert_same(found: Sequence[ClosedWindow], expected: Sequence[PlainWindow]) 
         return window.segment, window.sequence
 
     assert sorted(map(PlainWindow.of, found), key=place) == sorted(expected, key=place)
+
+
+def at_once(store: WindowStore, exchange: Exchange[T]) -> T:
+    return in_step([exchange], store._redis.run)[0]
+
+
+def claimed(store: WindowStore) -> Sequence[ClosedWindow]:
+    found = at_once(store, store.claiming())
+    return [] if found is None else found.closed
 
 
 def settle(store: WindowStore, settlement: Settlement) -> Settled:
@@ -222,10 +233,10 @@ class TestAppend:
             assert appended.depends_on == {partition: plain.low(partition)}
             if rng.random() < 0.3:
                 now_ms += 1
-                aged = store.close_aged()
+                aged = at_once(store, store.aging())
                 assert_same([] if aged is None else aged.closed, plain.close_aged(now_ms))
             if rng.random() < 0.5:
-                for window in sorted(store.claim(), key=lambda window: window.sequence):
+                for window in sorted(claimed(store), key=lambda window: window.sequence):
                     standing = b"%d []" % window.sequence
                     settlement = Settlement(
                         window.segment, after.get(window.segment, 0), standing, [window], [b"v"]
@@ -285,7 +296,7 @@ class TestSettle:
 
         assert redis_client.hgetall(KEYS.closed) == {}
         assert redis_client.lrange(KEYS.verdicts("all"), 0, -1) == [b"v3", b"v2"]
-        assert store.alert_states(["all", "other"]) == {"all": b"3 []", "other": None}
+        assert at_once(store, store.reading_alerts(["all", "other"])) == {"all": b"3 []", "other": None}
         assert (settled.refused, settled.depends_on) == ({}, {0: 30})
 
     def test_last_settled_window_stays_to_be_looked_at(self, new_store, connection, redis_client):
@@ -339,16 +350,16 @@ class TestClaim:
         closed = append(new_store(lease_ms=0), rows(0, 9)).closed
         heir = new_store(lease_ms=60_000)
 
-        (taken,) = heir.claim()
+        (taken,) = claimed(heir)
 
         assert (taken.segment, taken.sequence, taken.pane) == ("all", 1, closed[0].pane)
         assert scores([taken]) == scores(closed)
-        assert heir.claim() == []
+        assert claimed(heir) == []
 
     def test_lease_protects_a_window_from_others(self, new_store):
         append(new_store(lease_ms=60_000), rows(0, 9))
 
-        assert new_store(lease_ms=60_000).claim() == []
+        assert claimed(new_store(lease_ms=60_000)) == []
 
     def test_lease_from_before_the_clock_of_redis_was_set_back_does_not_last(self, new_store, redis_client):
         store = new_store(lease_ms=60_000)
@@ -356,7 +367,7 @@ class TestClaim:
         hour_ms = 3_600_000
         redis_client.zincrby(store.keys.leases, hour_ms, "1 all")
 
-        assert [window.sequence for window in new_store(lease_ms=60_000).claim()] == [1]
+        assert [window.sequence for window in claimed(new_store(lease_ms=60_000))] == [1]
 
 
 class TestAge:
@@ -364,10 +375,10 @@ class TestAge:
         store = new_store(WindowPolicy(10, 10, min_size=3, max_age_ms=0))
         append(store, rows(0, 3))
 
-        appended = store.close_aged()
+        appended = at_once(store, store.aging())
 
         assert scores(appended.closed) == [[0, 1, 2, 3]]
-        assert store.close_aged() is None
+        assert at_once(store, store.aging()) is None
         assert scores(append(store, rows(4, 13)).closed) == [list(range(4, 14))]
 
 
