@@ -11,6 +11,7 @@ SUBCOMMANDS = {
     "fit": "Distil a classifier and write the detector bundle.",
     "reference": "Build, store and switch what windows are tested against.",
     "calibrate": "Measure false alarms on clean data, and the delay until drift is seen.",
+    "backtest": "Find what a config would have done with events of the past.",
     "check": "Check config, bundles, Kafka, topics, Redis and references.",
     "worker": "Watch the input topics and publish alerts.",
     "bench": "Measure what one worker sustains on your Kafka and Redis.",

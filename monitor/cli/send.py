@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli.options import ExampleCommand, choose_monitor, config_option, monitor_option, read_config
-from monitor.cli.sources import read_sample
+from monitor.cli.sources import read_events_file
 from monitor.cli.tensorflow_loading import load_tensorflow
 from monitor.errors import SetupError
 
@@ -75,7 +75,7 @@ def send(
         raise SetupError(f"There is no file {file}.")
     sample = None
     if file.suffix.lower() != ".jsonl":
-        sample = _read(file, data_key, divide_by, predictions, predictions_key, limit)
+        sample = read_events_file(file, data_key, divide_by, predictions, predictions_key, limit)
         if sample.predictions is None and predict:
             sample = _predicted(sample, monitor)
         if sample.predictions is None and monitor.prediction == "event":
@@ -122,26 +122,6 @@ def _monitor_of(config: Config, name: str | None, topic: str | None) -> MonitorC
         if readers:
             return readers[0]
     return choose_monitor(config, name)
-
-
-def _read(
-    file: Path,
-    data_key: str | None,
-    divide_by: float | None,
-    predictions: str | None,
-    predictions_key: str | None,
-    limit: int | None,
-) -> Sample:
-    import numpy as np
-
-    from monitor.samples.arrays import find_predictions
-
-    source = predictions
-    if source is None:
-        predictions_key = predictions_key or find_predictions(file)
-        source = None if predictions_key is None else str(file)
-    sample = read_sample(str(file), data_key, divide_by, source, predictions_key, data_option="FILE")
-    return sample if limit is None else sample.take(np.arange(min(limit, len(sample.instances))))
 
 
 def _predicted(sample: Sample, monitor: MonitorConfig) -> Sample:

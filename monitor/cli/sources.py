@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -80,3 +81,30 @@ def read_sample(
             f" must be ({len(instances)}, k), a probability for each class."
         )
     return Sample(instances, known)
+
+
+def read_events_file(
+    file: Path,
+    data_key: str | None,
+    divide_by: float | None,
+    predictions: str | None,
+    predictions_key: str | None,
+    limit: int | None,
+) -> Sample:
+    """Read the instances of a file of events, and the predictions beside them where there are any.
+
+    Raises
+    ------
+    SetupError
+        If they cannot be read, or do not belong together.
+    """
+    import numpy as np
+
+    from monitor.samples.arrays import find_predictions
+
+    source = predictions
+    if source is None:
+        predictions_key = predictions_key or find_predictions(file)
+        source = None if predictions_key is None else str(file)
+    sample = read_sample(str(file), data_key, divide_by, source, predictions_key, data_option="FILE")
+    return sample if limit is None else sample.take(np.arange(min(limit, len(sample.instances))))

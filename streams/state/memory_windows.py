@@ -5,7 +5,7 @@ Nothing survives the process and nobody else counts, so there is no fence, no le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any, TypeAlias
 
@@ -17,6 +17,7 @@ from streams.state.counting import Counting, closed_windows, wall_clock_ms
 from streams.state.exchanges import Exchange
 from streams.state.planning import Plan, due_for_age, plan_aged
 from streams.state.settling import Settled, Settlement
+from streams.state.window_store import Foundation
 from streams.state.windows import SCORE_DTYPE, WindowPolicy
 
 MemoryCall: TypeAlias = Callable[[], Any]
@@ -53,8 +54,8 @@ class MemoryWindowStore:
         self._clock = clock
         self.attach()
 
-    def attach(self) -> None:
-        """Forget all that was counted."""
+    def attach(self, recall: Callable[[], Mapping[str, Foundation]] = dict) -> None:
+        """Forget all that was counted; nothing is recalled, since nothing came before."""
         self._known = Counting(self.policy)
         self._scores: dict[str, list[npt.NDArray[np.float32]]] = {}
         self._alerts: dict[str, bytes] = {}
@@ -63,6 +64,15 @@ class MemoryWindowStore:
     def counted(self, partition: int) -> int | None:
         """Return the next offset of a partition that is not counted; None when nothing of it was counted."""
         return self._known.progress.get(partition)
+
+    @staticmethod
+    def depends_on(partitions: Sequence[int]) -> dict[int, int | None]:
+        """Return, for each partition, that nothing has to be kept of it: nobody will read it again."""
+        return dict.fromkeys(partitions)
+
+    def forget_progress(self, partition: int) -> None:
+        """Count a partition from scratch."""
+        self._known.progress.pop(partition, None)
 
     def append_call(self, batch: Batch) -> MemoryCall | None:
         """Work out what a batch does and return the call that does it; None when all of it is counted."""
@@ -155,5 +165,5 @@ class MemoryWindowStore:
                 continue
             self._alerts[settlement.segment] = settlement.standing
             verdicts = [*self.verdicts(settlement.segment), *settlement.verdicts]
-            self._verdicts[settlement.segment] = verdicts[-self._history :]
+            self._verdicts[settlement.segment] = verdicts[max(0, len(verdicts) - self._history) :]
         return Settled(refused, {})

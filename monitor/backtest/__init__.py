@@ -1,0 +1,1 @@
+"""Backtests: what a config would have done with events of the past, in the worker's own pipeline."""
