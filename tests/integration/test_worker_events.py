@@ -88,7 +88,8 @@ def test_every_kind_of_bad_event_is_a_dead_letter_and_its_neighbours_are_counted
 ):
     """Good and bad events alternate in one batch of one partition."""
     bad = bad_events(tiny)
-    assert {reason for reason, _ in bad.values()} == set(RejectReason)
+    # Halves without a partner need the format `pairs`, whose own tests have them.
+    assert {reason for reason, _ in bad.values()} == set(RejectReason) - {RejectReason.UNPAIRED}
     good = tiny.calm(2 * WINDOW, seed=3)
     good_values = [json.dumps({**json.loads(value), "model": "right"}).encode() for value in good.values]
     values: list[bytes | None] = []
