@@ -12,16 +12,17 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
+from monitor.dead_letters import DeadLetterSink
 from monitor.metrics.instruments import Instruments
 from monitor.scores_topic import ScoresTopic
 from monitor.stages import Stages
 from monitor.stores.protocol import Stores
 from monitor.topic_reader import readers
+from monitor.unpaired import UnpairedHalves
 from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
-from streams.events import RejectedEvent
 from streams.kafka.commits import Mark, counter_tags
 from streams.kafka.group_offsets import Partition
 from streams.records import RecordBatch
@@ -30,14 +31,6 @@ from streams.state.exchanges import Exchange, in_step
 
 AGE_CHECK_SECONDS = 1.0
 """How often windows are looked for that have reached their maximum age."""
-
-
-class DeadLetterSink(Protocol):
-    """Where rejected events go."""
-
-    def send(self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]) -> None:
-        """Send rejected records to a dead-letter topic."""
-        ...
 
 
 @dataclass
@@ -109,6 +102,8 @@ class Pipeline:
         self._stores = stores
         self._discoveries: dict[float, DiscoveryControl] = {}
         self._dead_letters = dead_letters
+        pairs = self._codec_services.get("pairs")
+        self._unpaired = UnpairedHalves(pairs, dead_letters, self._instruments)
         self._scores = scores
         self._claim_every = claim_every_seconds
         self._claim_at = self._age_at = 0.0
@@ -235,6 +230,8 @@ class Pipeline:
     def tick(self) -> None:
         """Do what does not depend on new events: settle, close aged windows, take over abandoned ones.
 
+        Halves of events that have waited in vain for the other one go to the dead letters.
+
         Raises
         ------
         RedisUnavailableError
@@ -248,6 +245,7 @@ class Pipeline:
         if now >= self._age_at:
             self._age_at = now + AGE_CHECK_SECONDS
             self._judge_found([watch.store.aging() for watch in self.watches])
+            self._unpaired.look(self.watches)
         if now >= self._claim_at:
             self._claim_at = now + self._claim_every
             self._judge_found([watch.store.claiming() for watch in self.watches])

@@ -67,10 +67,15 @@ class RecordBatch:
         """Return the records at these rows, in their order."""
         return RecordBatch(self.topic, [self.messages[row] for row in rows.tolist()])
 
-    def with_values(self, values: list[bytes | None]) -> RecordBatch:
-        """Return the same records with other values, length n: what is left without an envelope, say."""
+    def with_values(self, values: list[bytes | None], headers: list[Headers] | None = None) -> RecordBatch:
+        """Return the same records with other values, length n: what is left without an envelope, say.
+
+        ``headers`` take the place of theirs where they were the envelope's too.
+        """
         batch = RecordBatch(self.topic, self.messages)
         vars(batch)["values"] = values
+        if headers is not None:
+            vars(batch)["headers"] = headers
         return batch
 
     @cached_property

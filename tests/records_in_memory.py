@@ -41,12 +41,14 @@ class InMemoryRecord:
         return 1, TIMESTAMP_MS
 
 
-def batch_of(values: Sequence[bytes | None], headers: Sequence[Headers | None] | None = None) -> RecordBatch:
-    """Make a batch of records with these values, at offsets from 100 on."""
+def batch_of(
+    values: Sequence[bytes | None], headers: Sequence[Headers | None] | None = None, first_offset: int = 100
+) -> RecordBatch:
+    """Make a batch of records with these values, at offsets from ``first_offset`` on."""
     return RecordBatch(
         "events",
         [
-            InMemoryRecord(value, b"key", None if headers is None else headers[row], 100 + row)
+            InMemoryRecord(value, b"key", None if headers is None else headers[row], first_offset + row)
             for row, value in enumerate(values)
         ],
     )

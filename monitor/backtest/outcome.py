@@ -13,6 +13,7 @@ from monitor.alerts.policy import AlertKind, DriftState
 from monitor.alerts.replay import Moment, replay
 from monitor.config import MonitorConfig
 from monitor.policies import alert_policy
+from monitor.verdicts.ledger import Delivered
 from monitor.verdicts.standing import Standing
 from monitor.verdicts.verdict import JudgedWindow, Verdict
 from streams.events import RejectedEvent
@@ -139,13 +140,16 @@ class Recorder:
                 segments[name] = SegmentHistory(name)
             segments[name].enter(settlement)
 
-    def send(self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]) -> None:
+    def send(
+        self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]
+    ) -> Sequence[Delivered]:
         """Note rejected records of a dead-letter topic."""
         self._rejected.setdefault(topic, Counter()).update(event.reason.value for event in rejected)
         named = self._rejects.setdefault(topic, [])
         for event in rejected[: REJECTS_SHOWN - len(named)]:
             place = int(records.partitions[event.row]), int(records.offsets[event.row])
             named.append((*place, event.reason.value, event.detail))
+        return [Delivered()] * len(rejected)
 
     def segments(self, config: MonitorConfig) -> dict[str, SegmentHistory]:
         """Return the segments of a monitor by name, with state and alerts of each verdict."""

@@ -159,5 +159,5 @@ def _send_nothing(topic: str, alert: Alert) -> NoReturn:
 class _NoDeadLetters:
     """A check rejects no events."""
 
-    def send(self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]) -> None:
+    def send(self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]) -> NoReturn:
         raise MonitorError(f"A check was about to reject events to {topic!r}, which it must not.")

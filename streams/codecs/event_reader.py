@@ -249,7 +249,7 @@ def text_at(event: dict[str, Any], path: str) -> str | None:
         refuse(
             RejectReason.WRONG_DTYPE, f"The field {path!r} is {in_words(found)}, expected text or an integer."
         )
-    if found is not None and not _is_whole(found):
+    if found is not None and not is_whole(found):
         refuse(
             RejectReason.UNDECODABLE,
             f"The field {path!r} has half of a surrogate pair or is not UTF-8, expected whole characters.",
@@ -257,7 +257,7 @@ def text_at(event: dict[str, Any], path: str) -> str | None:
     return found
 
 
-def _is_whole(text: str) -> bool:
+def is_whole(text: str) -> bool:
     """Tell whether a text can be written as UTF-8."""
     if text.isascii():
         return True
@@ -276,7 +276,7 @@ def routing_text_at(event: dict[str, Any], path: str) -> str | None:
             return None
         found = found.get(key)
     # Half of a surrogate pair can be neither compared nor stored.
-    return None if isinstance(found, str) and not _is_whole(found) else routing_text(found)
+    return None if isinstance(found, str) and not is_whole(found) else routing_text(found)
 
 
 def time_ms_at(event: dict[str, Any], path: str) -> int | None:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from streams.codecs.cloudevents_codec import attributes_in
-from streams.codecs.json_reader import load_json
+from streams.codecs.half_events import EventWriter, HalfEvent, HalfReader
 from streams.codecs.protocol import open_codec
-from streams.codecs.rejection import BadEventError, checked_value, refuse, shown
+from streams.codecs.rejection import BadEventError, shown
 from streams.errors import CodecError
 from streams.events import EventBatch, EventSchema, RejectedEvent, RejectReason
-from streams.records import Message, RecordBatch
-from streams.state.pair_store import Answer, Half, PairStore
-
-log = logging.getLogger(__name__)
-
-KINDS = ("request", "response")
-"""How the types of the two halves end, such as ``org.kubeflow.serving.inference.request``."""
+from streams.records import RecordBatch
+from streams.state.memory_pairs import MemoryPairs
+from streams.state.pair_store import KINDS, REQUEST, Answer, Half, Meeting, PairStore, other_half
+from streams.stored_records import packed_record, unpacked_record
 
 LONGEST_WAIT_SECONDS = 86_400
 
@@ -33,8 +27,9 @@ REMEMBERED_MS = 600_000
 class PairsCodec:
     """Decodes the requests and responses that a logger publishes as CloudEvents of one topic.
 
-    A half waits in Redis for the other one. The two make one event, at the place of the half that came
-    second: a JSON object of the request's attributes, ``request`` and ``response``, read as ``data`` says.
+    A half waits in Redis for the other one, unless both are in one batch. The two make one event, at the
+    place of the half that came second: a JSON object of the request's attributes, ``request`` and
+    ``response``, read as ``data`` says.
 
     Parameters
     ----------
@@ -59,7 +54,7 @@ class PairsCodec:
         self,
         schema: EventSchema,
         *,
-        pairs: PairStore,
+        pairs: PairStore | MemoryPairs,
         data: str = "oip",
         data_options: Mapping[str, Any] | None = None,
         within_seconds: float = 300,
@@ -72,7 +67,8 @@ class PairsCodec:
             raise CodecError(f"The option 'data_options' is {data_options!r}, expected names and values.")
         places = {kind: kind for kind in KINDS} if data == "oip" else {}
         self._codec = open_codec(data, schema, {**places, **(data_options or {})})
-        self._max_bytes = schema.max_bytes
+        self._halves = HalfReader(schema.max_bytes)
+        self._events = EventWriter(schema)
         self._pairs = pairs
         self._within_ms = max(1, int(within_seconds * 1000))
 
@@ -84,91 +80,106 @@ class PairsCodec:
         RedisUnavailableError
             If Redis cannot answer right now; decode the batch again.
         """
-        halves: dict[int, Half] = {}
-        rejected: list[RejectedEvent] = []
-        for row, message in enumerate(records.messages):
-            try:
-                halves[row] = _half(message, self._max_bytes)
-            except BadEventError as bad:
-                rejected.append(RejectedEvent(row, bad.reason, bad.detail))
-        answers = self._bring(records.topic, halves)
-        late = {row for row, answer in answers.items() if answer.outcome == "late"}
-        rejected += [self._late(row, halves[row]) for row in late]
-        complete = np.array([row for row, answer in answers.items() if not answer.outcome], dtype=np.int64)
-        made = [_Pair(records.messages[row], _event(halves[row], answers[row])) for row in complete.tolist()]
-        events = self._codec.decode(RecordBatch(records.topic, made))
-        rows = complete[events.rows]
-        rejected += [replace(event, row=int(complete[event.row])) for event in events.rejected]
+        found = self._sort(records)
+        self._decide(records, found)
+        complete = sorted(found.partners)
+        values: list[bytes | None] = [self._event(found.halves[row], found.partners[row]) for row in complete]
+        rows = np.array(complete, dtype=np.int64)
+        # The headers are those of the envelope.
+        events = self._codec.decode(records.take(rows).with_values(values, [[] for _ in complete]))
+        found.rejected += [replace(event, row=complete[event.row]) for event in events.rejected]
+        rows = rows[events.rows]
         return replace(
             events,
             records=records,
             rows=rows,
-            ids=[halves[row].event for row in rows.tolist()],
-            rejected=sorted(rejected, key=lambda event: event.row),
-            waiting=[row for row, answer in answers.items() if answer.outcome in ("wait", "again")],
+            ids=[found.halves[row].event for row in rows.tolist()],
+            rejected=sorted(found.rejected, key=lambda event: event.row),
+            waiting=found.waiting,
         )
 
-    def _bring(self, topic: str, halves: Mapping[int, Half]) -> dict[int, Answer]:
-        answers, lost = self._pairs.bring(
-            topic, list(halves.values()), self._within_ms, max(REMEMBERED_MS, self._within_ms)
-        )
-        if lost:
-            log.warning(
-                "%d requests or responses of topic %r found no other half within %g seconds, such as the %s.",
-                len(lost),
-                topic,
-                self._within_ms / 1000,
-                " at ".join(lost[0].split(" ", 1)),
-            )
-        return dict(zip(halves, answers, strict=True))
+    def _sort(self, records: RecordBatch) -> _Found:
+        """Read all halves, and find those of one event among them."""
+        found = _Found()
+        halves, alone, met = found.halves, found.alone, found.met
+        read = self._halves.read
+        for row, (value, headers) in enumerate(zip(records.values, records.headers, strict=True)):
+            try:
+                half = halves[row] = read(value, headers)
+            except BadEventError as bad:
+                found.rejected.append(RejectedEvent(row, bad.reason, bad.detail))
+                continue
+            event = half.event
+            first = alone.setdefault(event, row)
+            if first == row:
+                continue
+            if event in met or halves[first].kind == half.kind:
+                found.waiting.append(row)
+            else:
+                met[event] = first, row
+        return found
 
-    def _late(self, row: int, half: Half) -> RejectedEvent:
-        other = KINDS[1 - KINDS.index(half.kind)]
-        detail = (
-            f"The {half.kind} {shown(half.event)} came too late: its {other} had waited for"
-            f" {self._within_ms / 1000:g} seconds."
-        )
+    def _decide(self, records: RecordBatch, found: _Found) -> None:
+        """Learn from Redis which halves complete their event."""
+        places = records.partitions.tolist(), records.offsets.tolist()
+        place = [f"{partition}:{offset}" for partition, offset in zip(*places, strict=True)]
+        met, halves = list(found.met.values()), found.halves
+        alone = [row for event, row in found.alone.items() if event not in found.met]
+        meetings = [
+            Meeting(event, halves[first].kind, place[first], place[second])
+            for event, (first, second) in found.met.items()
+        ]
+        brought = [
+            Half(halves[row].event, halves[row].kind, place[row], packed_record(records.messages[row]))
+            for row in alone
+        ]
+        keep_ms = max(REMEMBERED_MS, self._within_ms)
+        of_meetings, of_halves = self._pairs.bring(records.topic, meetings, brought, self._within_ms, keep_ms)
+        for number, (first, second) in enumerate(met):
+            if number in of_meetings:
+                answers = of_meetings[number]
+                self._take(found, first, answers[0], halves[second])
+                self._take(found, second, answers[1], halves[first])
+            else:
+                found.waiting.append(first)
+                found.partners[second] = halves[first]
+        for number, row in enumerate(alone):
+            if number in of_halves:
+                self._take(found, row, of_halves[number])
+            else:
+                found.waiting.append(row)
+
+    def _take(self, found: _Found, row: int, answer: Answer, beside: HalfEvent | None = None) -> None:
+        """Take note of what becomes of a half; ``beside`` is the other one that is in the same batch."""
+        if answer.outcome == "late":
+            found.rejected.append(self._late(row, found.halves[row]))
+        elif answer.outcome:
+            found.waiting.append(row)
+        elif beside is not None and not answer.other:
+            found.partners[row] = beside
+        else:
+            stored = unpacked_record(answer.other)
+            found.partners[row] = self._halves.read(stored.value(), stored.headers())
+
+    def _event(self, half: HalfEvent, other: HalfEvent) -> bytes:
+        return self._events.write(*((half, other) if half.kind == REQUEST else (other, half)))
+
+    def _late(self, row: int, half: HalfEvent) -> RejectedEvent:
+        waited = other_half(half.kind)
+        detail = f"The {half.kind} {shown(half.event)} came too late: its {waited} had waited in vain."
         return RejectedEvent(row, RejectReason.UNPAIRED, detail)
 
 
-class _Pair:
-    """The record that completed an event, with both halves as its value."""
+@dataclass
+class _Found:
+    """What a batch holds, by row."""
 
-    def __init__(self, message: Message, value: bytes) -> None:
-        self._value = value
-        self.topic, self.partition, self.offset = message.topic, message.partition, message.offset
-        self.key, self.headers, self.timestamp = message.key, message.headers, message.timestamp
-
-    def value(self) -> bytes | None:
-        """Return both halves."""
-        return self._value
-
-
-def _half(message: Message, max_bytes: int) -> Half:
-    value = checked_value(message.value(), max_bytes)
-    attributes: dict[str, Any] = dict(attributes_in(message.headers() or []))
-    if not attributes:
-        event, _ = load_json(value)
-        # NaN is written as it was read, so that the event is refused for it when it is complete.
-        value = json.dumps(event.pop("data", None), separators=(",", ":")).encode()
-        attributes = event
-    kind, identifier = str(attributes.get("type", "")).rpartition(".")[2], attributes.get("id")
-    if kind not in KINDS:
-        refuse(
-            RejectReason.MISSING_FIELD,
-            f"The attribute 'type' is {shown(attributes.get('type'))}, expected one that ends in"
-            " '.request' or '.response'.",
-        )
-    if not isinstance(identifier, str) or not identifier:
-        refuse(RejectReason.MISSING_FIELD, f"The attribute 'id' is {shown(identifier)}, expected a text.")
-    described = json.dumps(attributes, separators=(",", ":")).encode()
-    place = f"{message.partition()}:{message.offset()}"
-    return Half(identifier, kind, place, described + b"\n" + value)
-
-
-def _event(half: Half, answer: Answer) -> bytes:
-    """Put both halves into one event."""
-    first, second = (half.content, answer.other) if half.kind == "request" else (answer.other, half.content)
-    attributes, _, request = first.partition(b"\n")
-    response = second.partition(b"\n")[2]
-    return attributes[:-1] + b',"request":' + request + b',"response":' + response + b"}"
+    halves: dict[int, HalfEvent] = field(default_factory=dict)
+    alone: dict[str, int] = field(default_factory=dict)
+    """By event, the first half of it."""
+    met: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By event, the first half and the first of the other kind, where there are both."""
+    partners: dict[int, HalfEvent] = field(default_factory=dict)
+    """By the half that completes an event, the other one."""
+    waiting: list[int] = field(default_factory=list)
+    rejected: list[RejectedEvent] = field(default_factory=list)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from streams import headers
 from streams.events import RejectedEvent
-from streams.kafka.producer import Content, Sender
+from streams.kafka.producer import Content, PendingDelivery, Sender
 from streams.records import Headers, RecordBatch
 
 KEPT_BYTES = (900_000, 65_536)
@@ -35,8 +35,10 @@ class DeadLetters:
     def __init__(self, producer: Sender) -> None:
         self._producer = producer
 
-    def send(self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]) -> None:
-        """Send rejected records, with their original key, value and headers.
+    def send(
+        self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]
+    ) -> list[PendingDelivery]:
+        """Send rejected records, with their original key, value and headers; tell of each when it arrives.
 
         Where the topic does not take a record so large, its value is cut, and if need be left away with the
         key and the original headers, so that no record can hold up the others; a header tells the size.
@@ -46,11 +48,12 @@ class DeadLetters:
         KafkaError
             If one of them, or an earlier record, cannot be delivered.
         """
-        for event in rejected:
-            content = dead_letter(records, event)
-            self._producer.send(
-                topic, content.value, key=content.key, headers=content.headers, smaller=_smaller(content)
-            )
+        letters = [dead_letter(records, event) for event in rejected]
+        return [
+            self._producer.send(topic, value, key=key, headers=headers, smaller=_smaller(letter))
+            for letter in letters
+            for value, key, headers in (letter,)
+        ]
 
 
 def dead_letter(records: RecordBatch, event: RejectedEvent) -> Content:

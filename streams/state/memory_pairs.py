@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from streams.state.pair_store import Answer, Half
+from streams.state.pair_store import Answer, Half, Meeting, UnpairedHalf, other_half
 
-WAIT, AGAIN = Answer("wait", b""), Answer("again", b"")
+WAIT, AGAIN, COMPLETE = Answer("wait"), Answer("again"), Answer("")
 
 
 class MemoryPairs:
@@ -17,17 +17,31 @@ class MemoryPairs:
         self._second: dict[tuple[str, str], str] = {}
 
     def bring(
-        self, group: str, halves: Sequence[Half], wait_ms: int, keep_ms: int
-    ) -> tuple[list[Answer], list[str]]:
+        self, group: str, meetings: Sequence[Meeting], halves: Sequence[Half], wait_ms: int, keep_ms: int
+    ) -> tuple[Mapping[int, tuple[Answer, Answer]], Mapping[int, Answer]]:
         """Bring halves, as to `PairStore.bring`; how long they wait is not looked at."""
-        return [self._answer((group, half.event), half) for half in halves], []
+        met = {
+            number: (
+                self._answer(group, Half(event, kind, first, b"")),
+                self._answer(group, Half(event, other_half(kind), second, b"")),
+            )
+            for number, (event, kind, first, second) in enumerate(meetings)
+        }
+        alone = {number: self._answer(group, half) for number, half in enumerate(halves)}
+        return (
+            {number: answers for number, answers in met.items() if answers != (WAIT, COMPLETE)},
+            {number: answer for number, answer in alone.items() if answer != WAIT},
+        )
 
-    def _answer(self, event: tuple[str, str], half: Half) -> Answer:
+    def unpaired(self, group: str, settled: Sequence[str], keep_ms: int) -> list[UnpairedHalf]:
+        """Find none, since all may still be paired until the end."""
+        return []
+
+    def _answer(self, group: str, half: Half) -> Answer:
+        event = group, half.event
         first = self._first.setdefault(event, half)
         if first.place == half.place:
             return WAIT
         if first.kind == half.kind or self._second.setdefault(event, half.place) != half.place:
             return AGAIN
-        # What has been handed out is not needed again.
-        self._first[event] = first._replace(content=b"")
         return Answer("", first.content)

@@ -2,7 +2,8 @@
 
 Run as ``python -m tests.benchmarks.codecs``. Codecs take turns, batch after batch; the best of all rounds
 counts, so that whatever else the machine does disturbs all alike. Each event holds 30 numbers, two
-probabilities and an id.
+probabilities and an id. ``pairs`` reads two records for each event, both halves in one batch or all requests
+before all responses, and uses a Redis that is started for it; its time is that of the codec and of Redis.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ import numpy as np
 import numpy.typing as npt
 from fastavro import parse_schema, schemaless_writer
 
+from monitor.garbage import spare_what_is_loaded
 from streams.codecs.protocol import Codec, open_codec
 from streams.events import EventSchema
 from streams.records import Headers, RecordBatch
 from streams.registry.client import RegisteredSchema
+from streams.state.pair_store import PairStore
+from streams.state.redis_connection import RedisConnection
 from tests.records_in_memory import batch_of
 from tests.schemas_in_memory import SchemasInMemory
+from tests.servers.redis import RedisServer
 
 FEATURES, CLASSES, DECIMALS, BATCH = 30, 2, 6, 5000
 ATTRIBUTES = {"specversion": "1.0", "source": "/s", "type": "t", "time": "2026-11-20T12:00:00Z"}
@@ -32,6 +37,14 @@ SCHEMA = EventSchema((FEATURES,), CLASSES)
 
 Numbers = npt.NDArray[np.float64]
 Row = tuple[str, Numbers, Numbers]
+
+
+class PairsCase(NamedTuple):
+    """One order in which the halves of events come."""
+
+    name: str
+    together: bool
+    """Whether both halves are in one batch."""
 
 
 class Case(NamedTuple):
@@ -142,6 +155,53 @@ def rows() -> Iterator[Row]:
         yield f"event-{number}", instance, np.array([0.25, 0.75])
 
 
+PAIRS = [PairsCase("pairs, in one batch", True), PairsCase("pairs, in two batches", False)]
+
+
+def halves(row: Row, number: int) -> list[tuple[bytes, Headers]]:
+    """Encode both halves of an event, as KServe's logger does."""
+    event = oip(row, lambda numbers: {"data": numbers.tolist()})
+    of_kind = {"request": {"inputs": event["inputs"]}, "response": {"outputs": event["outputs"]}}
+    return [
+        (
+            compact(data),
+            [
+                (f"ce_{name}", text.encode())
+                for name, text in {**ATTRIBUTES, "id": f"{row[0]}-{number}", "type": f"x.{kind}"}.items()
+            ],
+        )
+        for kind, data in of_kind.items()
+    ]
+
+
+def measure_pairs(cases: list[PairsCase], rounds: int) -> dict[str, float]:
+    """Return the best pairs a second of each case; ids differ from round to round, as they do in life."""
+    drawn, best = list(rows()), dict.fromkeys((case.name for case in cases), 0.0)
+    with RedisServer() as redis, redis.client() as client:
+        connection = RedisConnection(redis.url)
+        codec = open_codec("pairs", SCHEMA, {}, {"pairs": PairStore(connection, "drift")})
+
+        def spent() -> float:
+            used = client.info("cpu")
+            return time.process_time() + float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
+
+        for number in range(rounds):
+            for case in cases:
+                pairs = [halves(row, 2 * number + case.together) for row in drawn]
+                parts = (
+                    [[half for pair in pairs for half in pair]] if case.together else zip(*pairs, strict=True)
+                )
+                batches = [batch_of(*zip(*part, strict=True), at * BATCH) for at, part in enumerate(parts)]
+                spare_what_is_loaded()
+                started = spent()
+                complete = sum(len(codec.decode(batch)) for batch in batches)
+                seconds = spent() - started
+                assert complete == BATCH
+                best[case.name] = max(best[case.name], BATCH / seconds)
+        connection.close()
+    return best
+
+
 def measure(cases: list[Case], rounds: int) -> dict[str, float]:
     """Return the best events a second of each case."""
     drawn = list(rows())
@@ -167,7 +227,8 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
-    best = measure(CASES, parser.parse_args().rounds)
+    rounds = parser.parse_args().rounds
+    best = measure(CASES, rounds) | measure_pairs(PAIRS, rounds)
     yardstick = best[CASES[0].name]
     print(f"{'codec':26} {'events/s':>10} {'of json':>8}")
     for name, speed in best.items():

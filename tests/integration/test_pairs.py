@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.config import MonitorConfig
+from monitor.metrics.instruments import Instruments
 from monitor.pipeline import Pipeline
 from monitor.stores.in_redis import RedisStores
+from monitor.unpaired import UnpairedHalves
 from monitor.verdicts.ledger import Delivered
 from monitor.watch import open_watches
 from streams.codecs.pairs_codec import PairsCodec
 from streams.errors import CodecError
 from streams.events import EventSchema, RejectedEvent
 from streams.events import RejectReason as Reason
+from streams.kafka.dead_letters import dead_letter
+from streams.kafka.producer import Content
 from streams.records import Headers, RecordBatch
-from streams.state.pair_store import PairStore
+from streams.state.memory_pairs import MemoryPairs
+from streams.state.pair_store import Half, Meeting, PairStore
 from streams.state.redis_connection import RedisConnection
+from streams.stored_records import unpacked_record
 from tests.producer_samples import Sample, sample
 from tests.records_in_memory import InMemoryRecord
+from tests.secured import redis_rights
 from tests.traffic import MonitorState, TinyDetector
 
 SCHEMA = EventSchema(input_shape=(3,), n_classes=2)
@@ -88,24 +94,42 @@ def test_a_half_that_is_delivered_again_gets_the_same_answer(new_codec: Callable
     assert (len(copy), copy.rejected, copy.waiting) == (0, [], [0])
 
 
-def test_a_half_that_comes_too_late_is_rejected_and_the_other_counted(
-    new_codec: Callable[..., PairsCodec], redis_url: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("others", [1, 2500])
+def test_halves_that_meet_in_a_batch_do_so_however_they_are_delivered_again(
+    new_codec: Callable[..., PairsCodec], others: int
 ) -> None:
-    codec = new_codec(within_seconds=0.01)
-    codec.decode(batch(at(0, 7, sample("kserve_logger_request"))))
-    with redis.Redis.from_url(redis_url) as client:
-        while client.zcount("drift:{PAIRS:log}:waiting", "-inf", _now_ms(client)) == 0:
-            time.sleep(0.001)
-        late = new_codec(within_seconds=60).decode(batch(at(1, 3, sample("kserve_logger_response"))))
-        assert client.hgetall("drift:{PAIRS:log}:unpaired") == {b"request": b"1"}
+    request, response = at(0, 7, sample("kserve_logger_request")), at(1, 3, sample("kserve_logger_response"))
+    more = [(2, n, b"{}", headers(id=f"other-{n}", type="x.request")) for n in range(others)]
+    both = new_codec().decode(batch(*more, request, response))
+    assert (both.rows.tolist(), both.rejected) == ([others + 1, others + 1], [])
+    assert both.ids == ["6f1c", "6f1c"]
 
-    assert [(one.row, one.reason) for one in late.rejected] == [(0, Reason.UNPAIRED)]
-    assert "request at 0:7" in caplog.text
+    swapped = new_codec().decode(batch(response, request))
+    assert swapped.rows.tolist() == [0, 0], "the response completes the event, as it did before"
+    doubled = new_codec().decode(batch((0, 8, *request[2:]), (1, 4, *response[2:])))
+    assert (len(doubled), list(doubled.waiting)) == (0, [0, 1])
 
 
-def _now_ms(client: redis.Redis) -> int:
-    seconds, micros = client.time()
-    return int(seconds) * 1000 + int(micros) // 1000
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_halves_that_met_before_a_crash_meet_again_when_they_come_alone(
+    new_codec: Callable[..., PairsCodec], order: list[int]
+) -> None:
+    halves = [at(0, 7, sample("kserve_logger_request")), at(1, 3, sample("kserve_logger_response"))]
+    assert len(new_codec().decode(batch(*halves))) == 2
+
+    first, second = (batch(halves[number]) for number in order)
+    for _ in range(2):
+        assert (len(new_codec().decode(first)), len(new_codec().decode(second))) == (0, 2)
+
+
+def test_a_half_that_came_alone_before_a_crash_meets_the_other_in_a_batch(
+    new_codec: Callable[..., PairsCodec], redis_client: redis.Redis
+) -> None:
+    halves = [at(0, 7, sample("kserve_logger_request")), at(1, 3, sample("kserve_logger_response"))]
+    assert len(new_codec().decode(batch(halves[0]))) == 0
+    for _ in range(2):
+        assert new_codec().decode(batch(*halves)).rows.tolist() == [1, 1]
+    assert redis_client.zcard("drift:{PAIRS:log}:waiting") == 0
 
 
 def headers(**attributes: str) -> Headers:
@@ -174,18 +198,115 @@ def test_whatever_comes_is_accepted_rejected_or_waits(
     assert sorted(rows) == list(range(len(records)))
 
 
+def test_an_id_that_cannot_be_written_is_refused(new_codec: Callable[..., PairsCodec]) -> None:
+    refused = new_codec().decode(batch((0, 0, b'{"id": "\\ud800", "type": "x.request"}', [])))
+
+    assert [one.reason for one in refused.rejected] == [Reason.UNDECODABLE]
+
+
+def test_the_rights_that_the_docs_give_a_worker_are_enough(redis_client: redis.Redis, redis_url: str) -> None:
+    redis_client.execute_command("ACL", "SETUSER", "drift-worker", "on", ">secret", *_rights_of_a_worker())
+    connection = RedisConnection(redis_url, username="drift-worker", password="secret")
+    store = PairStore(connection, "drift")
+    halves = [Half(f"{n}", "request", f"0:{n}", b"half") for n in range(2)]
+    store.bring("log", [Meeting("m", "request", "0:8", "1:8")], halves, wait_ms=1, keep_ms=60_000)
+    answers = store.bring("log", [], [Half("0", "response", "1:0", b"half")], wait_ms=1, keep_ms=60_000)
+    while not (found := store.unpaired("log", [], 60_000)):
+        pass
+    store.unpaired("log", [half.name for half in found], 60_000)
+    connection.close()
+    redis_client.execute_command("ACL", "DELUSER", "drift-worker")
+
+    assert answers == ({}, {0: ("", b"half")})
+    assert [half.event for half in found] == ["1"]
+
+
+def _rights_of_a_worker() -> list[str]:
+    return [rule for rule in redis_rights()["drift-worker"] if not rule.startswith(("on", ">"))]
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyDetector:
     return TinyDetector(tmp_path_factory.mktemp("bundle"))
 
 
-class NoDeadLetters:
-    def send(self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]) -> None:
-        raise AssertionError(rejected[0].detail)
+@dataclass
+class Letter:
+    """A dead letter that is delivered when the test says so."""
+
+    content: Content
+    delivered: bool = False
 
 
+@dataclass
+class Letters:
+    """Dead letters that are sent nowhere."""
+
+    sent: list[Letter] = field(default_factory=list)
+
+    def send(self, topic: str, records: RecordBatch, rejected: Sequence[RejectedEvent]) -> list[Letter]:
+        letters = [Letter(dead_letter(records, event)) for event in rejected]
+        self.sent += letters
+        return letters
+
+
+def test_a_half_without_another_goes_to_the_dead_letters_and_is_settled_when_they_are_delivered(
+    tiny: TinyDetector, redis_client: redis.Redis, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    request, response = (sample(f"kserve_logger_{half}") for half in ("request", "response"))
+    connection, letters, instruments = RedisConnection(redis_url), Letters(), Instruments()
+    pipeline = _pipeline(tiny.path, connection, letters, instruments, within_seconds=0.01)
+    record = Record(request.value, b"a key", request.headers, 7, 0)
+    pipeline.count(pipeline.score(RecordBatch("log", [record])))
+    unpaired = UnpairedHalves(PairStore(connection, "drift"), letters, instruments)
+    while not letters.sent:
+        unpaired.look(pipeline.watches)
+    late = pipeline.score(RecordBatch("log", [Record(response.value, None, response.headers, 3, 1)]))
+    unpaired.look(pipeline.watches)
+    assert redis_client.hgetall("drift:{PAIRS:log}:unpaired") == {}
+
+    letters.sent[0].delivered = True
+    for _ in range(2):
+        unpaired.look(pipeline.watches)
+    connection.close()
+
+    assert redis_client.hgetall("drift:{PAIRS:log}:unpaired") == {b"request": b"1"}
+    assert redis_client.zcard("drift:{PAIRS:log}:waiting") == 0
+    assert "request at 0:7" in caplog.text
+    assert late.rejected == 1
+    waited, came_late = (letter.content for letter in letters.sent)
+    assert (waited.value, waited.key) == (request.value, b"a key")
+    told = dict(waited.headers or [])
+    assert told.items() >= dict(request.headers).items()
+    assert told["drift-monitor-reason"] == b"unpaired"
+    assert told["drift-monitor-detail"] == b"The request '6f1c' waited in vain for its response."
+    assert (told["drift-monitor-partition"], told["drift-monitor-offset"]) == (b"0", b"7")
+    assert b"came too late" in dict(came_late.headers or [])["drift-monitor-detail"]  # type: ignore[operator]
+    labels = {"topic": "log", "reason": "unpaired"}
+    assert instruments.registry.get_sample_value("drift_monitor_rejected_events_total", labels) == 2
+
+
+def test_a_half_is_found_again_by_another_worker_if_the_first_does_not_settle_it(
+    new_codec: Callable[..., PairsCodec], redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.state.pair_store.SETTLE_MS", 1)
+    new_codec(within_seconds=0.01).decode(batch(at(0, 7, sample("kserve_logger_request"))))
+    connection = RedisConnection(redis_url)
+    stores = [PairStore(connection, "drift") for _ in range(2)]
+    found = []
+    for store in stores:
+        while not (halves := store.unpaired("log", [], 60_000)):
+            pass
+        found.append(halves)
+    connection.close()
+
+    assert found[0] == found[1]
+    assert unpacked_record(found[1][0].content).value() == sample("kserve_logger_request").value
+
+
+@pytest.mark.parametrize("seed", [7, 8, 9])
 def test_each_pair_is_counted_once_by_whichever_workers_in_whichever_order(
-    tiny: TinyDetector, redis_url: str
+    tiny: TinyDetector, redis_url: str, seed: int
 ) -> None:
     events = tiny.calm(60, seed=5)
     halves = []
@@ -193,7 +314,7 @@ def test_each_pair_is_counted_once_by_whichever_workers_in_whichever_order(
         for kind, key, numbers in (("request", "inputs", x), ("response", "outputs", p)):
             tensor = {"name": key, "shape": [len(numbers)], "datatype": "FP32", "data": numbers.tolist()}
             halves.append((json.dumps({key: [tensor]}).encode(), headers(id=f"{number}", type=f"x.{kind}")))
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     partitions: dict[int, list[Record]] = {0: [], 1: []}
     for place in rng.permutation(len(halves)):
         log = partitions[int(rng.integers(2))]
@@ -201,31 +322,35 @@ def test_each_pair_is_counted_once_by_whichever_workers_in_whichever_order(
         log.append(Record(value, None, told, len(log), 0 if log is partitions[0] else 1))
 
     connection = RedisConnection(redis_url)
-    workers = [_pipeline(tiny.path, connection) for _ in range(2)]
+    letters = Letters()
+    workers = [_pipeline(tiny.path, connection, letters, Instruments()) for _ in range(2)]
     read = {0: 0, 1: 0}
     while any(read[number] < len(log) for number, log in partitions.items()):
-        number = int(rng.integers(2))
         # A batch begins before where the last one ended, as after a crash, and sometimes is never counted.
-        start = max(0, read[number] - int(rng.integers(6)))
-        taken = partitions[number][start : start + 15]
+        starts = {n: max(0, read[n] - int(rng.integers(6))) for n in partitions if rng.random() < 0.6}
+        taken = {number: partitions[number][start : start + 15] for number, start in starts.items()}
+        records = [record for log in taken.values() for record in log]
         worker = workers[int(rng.integers(2))]
-        scored = worker.score(RecordBatch("log", taken)) if taken else None
+        scored = worker.score(RecordBatch("log", records)) if records else None
         if scored is not None and rng.random() < 0.7:
             worker.count(scored)
-            read[number] = max(read[number], start + len(taken))
+            read.update({n: max(read[n], starts[n] + len(log)) for n, log in taken.items()})
     with MonitorState(redis_url) as state:
         counted = state.left_open()
     connection.close()
 
+    assert letters.sent == []
     assert counted is not None
     np.testing.assert_allclose(np.sort(counted.scores), np.sort(events.scores), rtol=1e-4, atol=1e-6)
 
 
-def _pipeline(bundle: Path, connection: RedisConnection) -> Pipeline:
+def _pipeline(
+    bundle: Path, connection: RedisConnection, letters: Letters, instruments: Instruments, **options: Any
+) -> Pipeline:
     config = MonitorConfig.model_validate(
         {
             "name": "m",
-            "input": {"topic": "log", "format": "pairs"},
+            "input": {"topic": "log", "format": "pairs", "options": options},
             "detector": str(bundle),
             "window": {"size": 1000},
             "alerts": {"topic": "alerts"},
@@ -235,7 +360,21 @@ def _pipeline(bundle: Path, connection: RedisConnection) -> Pipeline:
     stores = RedisStores(connection, "drift")
     watches = open_watches([config], stores, lambda *_: Delivered(), state=None)
     pipeline = Pipeline(
-        watches, stores, NoDeadLetters(), codec_services={"pairs": PairStore(connection, "drift")}
+        watches,
+        stores,
+        letters,
+        instruments=instruments,
+        codec_services={"pairs": PairStore(connection, "drift")},
     )
     pipeline.attach()
     return pipeline
+
+
+def test_halves_of_recorded_events_find_each_other_in_memory() -> None:
+    halves = [at(0, 7, sample("kserve_logger_request")), at(1, 3, sample("kserve_logger_response"))]
+    pairs = MemoryPairs()
+    # Monitors that read alike share the pairs, but each in a codec of its own.
+    codecs = [PairsCodec(SCHEMA, pairs=pairs) for _ in range(2)]
+    for sent in ([[0], [1]], [[0, 1]]):
+        found = [[len(codec.decode(batch(*(halves[n] for n in part)))) for codec in codecs] for part in sent]
+        assert found[-1] == [2, 2]

@@ -1,56 +1,81 @@
--- Bring the two halves of events together: for each half that is brought, keep it or hand out the other one.
--- Which half completes an event is decided once, so that a half brought again gets the answer it got before.
+-- Bring the two halves of events together. Which half completes an event is decided once, so that a half brought
+-- again gets the answer it got before. Halves that met in a batch come without content, which Redis never sees.
 --
--- KEYS[1] waiting    sorted set: "<kind> <where> <key of the event>" by the time when it has waited long enough, ms
--- KEYS[2] unpaired   hash: kind -> how many halves have waited in vain
--- KEYS[3..]          of each half brought, its event's hash: "kind", "at" and "half" of the one that was first;
---                    "by" -> where the other one was, or "late" when it did not come in time
+-- KEYS[1] waiting   sorted set: "<kind> <place> <event>" by the time when it has waited long enough, ms
+-- KEYS[2]           what the key of each event begins with, its id coming after. There, as a string:
+--                   "<kind> <place> <by>\n<content>" of the half that was first; by is the place of the half that
+--                   completes it, "-" while there is none, or "late" when none came in time
 -- ARGV    how long a half waits, how long an event is remembered after that (both in ms),
---         then for each half: kind, where it is, content
--- returns {{for each half the other one's content, or "wait", "late" or "again" with an empty content},
---          {kinds of halves that have waited in vain since the last call, as "<kind> <where>"}}
+--         JSON: event, kind, place, place of the other half, of each two halves that met,
+--         JSON: event, kind, place, of each half that is alone, then the content of each of these
+-- returns {{number, outcome, content, outcome of the other half, content, ... of halves that met},
+--          {number, outcome, content, ... of halves alone}}, only where it is not that the second one completes
+--         the event, or that the half waits. Outcomes: "" complete, with the other half's content unless both
+--         were brought; "wait"; "late": the other has waited in vain; "again": the event has such a half
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local wait_ms, keep_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
+local waiting, events = KEYS[1], KEYS[2]
 
-local lost = {}
-for _, half in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1000)) do
-  local kind, at, key = string.match(half, '^(%S+) (%S+) (.*)$')
-  redis.call('ZREM', KEYS[1], half)
-  redis.call('HINCRBY', KEYS[2], kind, 1)
-  lost[#lost + 1] = kind .. ' ' .. at
-  if redis.call('HDEL', key, 'half') == 1 then
-    redis.call('HSET', key, 'by', 'late')
-    redis.call('PEXPIRE', key, keep_ms)
-  end
+local function remember(event, kind, place, by, content, ms)
+  redis.call('SET', events .. event, kind .. ' ' .. place .. ' ' .. by .. '\n' .. content, 'PX', ms)
 end
 
-local answers = {}
-for i = 3, #KEYS do
-  local key, a = KEYS[i], 3 * (i - 2)
-  local kind, at, half = ARGV[a], ARGV[a + 1], ARGV[a + 2]
-  local known = redis.call('HMGET', key, 'kind', 'at', 'half', 'by')
-  if not known[1] then
-    redis.call('HSET', key, 'kind', kind, 'at', at, 'half', half)
-    redis.call('PEXPIRE', key, wait_ms + keep_ms)
-    redis.call('ZADD', KEYS[1], now + wait_ms, kind .. ' ' .. at .. ' ' .. key)
-    answers[i - 2] = {'wait', ''}
-  elseif known[2] == at then
-    answers[i - 2] = {'wait', ''}
-  elseif known[1] == kind then
-    answers[i - 2] = {'again', ''}
-  elseif known[4] == 'late' then
-    answers[i - 2] = {'late', ''}
-  elseif known[4] and known[4] ~= at then
-    answers[i - 2] = {'again', ''}
-  else
-    if not known[4] then
-      redis.call('HSET', key, 'by', at)
-      redis.call('PEXPIRE', key, keep_ms)
-      redis.call('ZREM', KEYS[1], known[1] .. ' ' .. known[2] .. ' ' .. key)
+local function bring(event, kind, place, half)
+  local known = redis.call('GET', events .. event)
+  if not known then
+    remember(event, kind, place, '-', half, wait_ms + keep_ms)
+    redis.call('ZADD', waiting, now + wait_ms, kind .. ' ' .. place .. ' ' .. event)
+    return 'wait', ''
+  end
+  local its_kind, its_place, by, content = string.match(known, '^(%S+) (%S+) (%S+)\n(.*)$')
+  local decided = by ~= '-' and by ~= 'late'
+  if its_place == place then
+    -- It had met the other, which then may come alone too.
+    if decided and half and content == '' then
+      remember(event, kind, place, by, half, keep_ms)
     end
-    answers[i - 2] = {'', known[3]}
+    return 'wait', ''
+  elseif its_kind == kind or (decided and by ~= place) then
+    return 'again', ''
+  elseif by == 'late' then
+    return 'late', ''
+  elseif half and content == '' then
+    -- It had met the other, which comes again unless both were counted; then nothing is missing.
+    remember(event, kind, place, '-', half, keep_ms)
+    return 'wait', ''
+  elseif not decided then
+    remember(event, its_kind, its_place, place, content, keep_ms)
+    redis.call('ZREM', waiting, its_kind .. ' ' .. its_place .. ' ' .. event)
+  end
+  return '', content
+end
+
+local other = {request = 'response', response = 'request'}
+local met, unusual = cjson.decode(ARGV[3]), {}
+for i = 1, #met, 4 do
+  local event, kind, place, by = met[i], met[i + 1], met[i + 2], met[i + 3]
+  local value = kind .. ' ' .. place .. ' ' .. by .. '\n'
+  if not redis.call('SET', events .. event, value, 'NX', 'PX', keep_ms) then
+    local first, content = bring(event, kind, place, nil)
+    local second, its_content = bring(event, other[kind], by, nil)
+    if first ~= 'wait' or second ~= '' or its_content ~= '' then
+      for _, part in ipairs({(i - 1) / 4, first, content, second, its_content}) do
+        unusual[#unusual + 1] = part
+      end
+    end
   end
 end
-return {answers, lost}
+
+local alone, answers = cjson.decode(ARGV[4]), {}
+for i = 1, #alone, 3 do
+  local number = (i - 1) / 3
+  local outcome, content = bring(alone[i], alone[i + 1], alone[i + 2], ARGV[5 + number])
+  if outcome ~= 'wait' then
+    for _, part in ipairs({number, outcome, content}) do
+      answers[#answers + 1] = part
+    end
+  end
+end
+return {unusual, answers}
