@@ -172,12 +172,6 @@ class Reloader:
                 f"Monitor {monitor.name!r} has counted topic {watch.config.input.topic!r}, and its offsets"
                 f" mean nothing in {monitor.input.topic!r}; give the monitor of another topic another name."
             )
-        before, after = watch.config.window, monitor.window
-        if (before.size, before.hop) != (after.size, after.hop):
-            raise ConfigError(
-                f"Monitor {monitor.name!r} has open windows of {before.size}, which cannot become windows of"
-                f" {after.size} or slide otherwise; give the monitor of other windows another name."
-            )
 
     def _goes_on(self, monitor: MonitorConfig) -> bool:
         watch = self._watches.get(monitor.name)

@@ -12,7 +12,7 @@ from typing import Any
 from monitor.verdicts.standing import Standing
 from streams.kafka.compacted_topic import read_latest
 from streams.kafka.producer import PendingDelivery, Sender
-from streams.state.window_store import Foundation
+from streams.state.founding import Foundation
 
 DELIVERY_SECONDS = 10.0
 
@@ -54,6 +54,5 @@ class StateTopic:
         for key, value in read_latest(self._properties, self._topic).items():
             name, _, segment = key.decode().partition("/")
             if name == monitor:
-                standing = Standing.decode(value)
-                found[segment] = Foundation(standing.sequence, value, standing.frontier)
+                found[segment] = Standing.foundation(value)
         return found

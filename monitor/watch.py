@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import numpy as np
@@ -31,7 +32,7 @@ from monitor.verdicts.standing import Standing
 from monitor.verdicts.tied_scores import TieOrder
 from monitor.verdicts.verdict import JudgedWindow, judge
 from streams.events import EventBatch, EventSchema
-from streams.state.window_store import Foundation
+from streams.state.founding import Foundation, OtherWindowsError
 from streams.state.windows import ClosedWindow
 
 log = logging.getLogger(__name__)
@@ -105,11 +106,29 @@ class Watch:
         return _schema(self.config, self.detector, self._prepare)
 
     def attach(self) -> None:
-        """Learn from the stores how far this monitor has counted and which reference is in force."""
+        """Learn from the stores how far this monitor has counted and which reference is in force.
+
+        Raises
+        ------
+        ConfigError
+            If the stores hold windows of another size or hop.
+        """
         self.ledger.forget()
         self.undecided.clear()
         self.use_reference(self.references.adopt(self._reference_scores))
-        self.store.attach(self._recall)
+        with self._explained():
+            self.store.attach(self._recall)
+
+    def check_windows(self) -> None:
+        """Look whether the windows in the stores can go on as the config says.
+
+        Raises
+        ------
+        ConfigError
+            If they have another size or hop.
+        """
+        with self._explained():
+            self.store.check_shape()
 
     def use_reference(self, version: str | None) -> None:
         """Test against another stored reference from now on, if it is another one."""
@@ -174,6 +193,17 @@ class Watch:
     def _enter(self, judged: Sequence[JudgedWindow]) -> None:
         self._instruments.judged(self.config.name, judged)
         self.ledger.enter(judged)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OtherWindowsError as error:
+            raise ConfigError(
+                f"Monitor {self.config.name!r} has {error.stored} in Redis, which cannot become"
+                f" {error.wanted}; give the monitor of other windows another name, or drop the old ones with"
+                f" 'drift-monitor reset --monitor {self.config.name}'."
+            ) from error
 
     def _announce(self, segment: str, standing: Standing) -> Delivery:
         return (

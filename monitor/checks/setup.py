@@ -61,6 +61,7 @@ def check_all(config: Config, *, create_topics: bool = False) -> Iterator[Findin
         if all(finding.severity is not Severity.FAILED for finding in in_redis):
             for watch, bundled in watches:
                 yield from _check_reference(watch, bundled)
+                yield from _check_windows(watch)
     finally:
         connection.close()
 
@@ -121,6 +122,13 @@ def _check_reference(watch: Watch, bundled_scores: Reference) -> Iterator[Findin
     yield ok(subject, described) if luck is None else warning(subject, f"{described}. {luck}")
     if watch.config.test.expected_run_time is not None:
         yield _check_promise(watch.config, size)
+
+
+def _check_windows(watch: Watch) -> Iterator[Finding]:
+    try:
+        watch.check_windows()
+    except (StreamError, MonitorError) as error:
+        yield failed(f"windows of {watch.config.name}", str(error))
 
 
 def _check_promise(monitor: MonitorConfig, reference_size: int) -> Finding:

@@ -13,6 +13,7 @@ SUBCOMMANDS = {
     "calibrate": "Measure false alarms on clean data, and the delay until drift is seen.",
     "backtest": "Find what a config would have done with events of the past.",
     "check": "Check config, bundles, Kafka, topics, Redis and references.",
+    "reset": "Drop a monitor's open windows, to give it windows of another size.",
     "worker": "Watch the input topics and publish alerts.",
     "bench": "Measure what one worker sustains on your Kafka and Redis.",
     "alerts": "Follow the alerts, or hand them on to Alertmanager and webhooks.",

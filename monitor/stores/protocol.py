@@ -13,8 +13,8 @@ from monitor.config import MonitorConfig
 from streams.state.batches import Appended, Batch
 from streams.state.decision_store import Procedure
 from streams.state.exchanges import Exchange
+from streams.state.founding import Foundation
 from streams.state.settling import Settled, Settlement
-from streams.state.window_store import Foundation
 
 
 class Windows(Protocol):
@@ -26,6 +26,10 @@ class Windows(Protocol):
 
     def attach(self, recall: Callable[[], Mapping[str, Foundation]] = ...) -> None:
         """Learn how far the monitor has counted; forget all that was known before."""
+        ...
+
+    def check_shape(self) -> None:
+        """Look whether stored windows can go on as the policy says."""
         ...
 
     def counted(self, partition: int) -> int | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from monitor.alerts.policy import AlertState
 from streams.errors import StateError
+from streams.state.founding import Foundation
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,18 @@ class Standing:
         frontier = {str(partition): offset for partition, offset in self.frontier.items()}
         body = json.dumps([self.alert.to_json(), frontier], separators=(",", ":"))
         return f"{self.sequence} {body}".encode()
+
+    @classmethod
+    def foundation(cls, raw: bytes) -> Foundation:
+        """Return what windows go on from after what ``encode`` wrote.
+
+        Raises
+        ------
+        StateError
+            If it cannot have been written by ``encode``.
+        """
+        standing = cls.decode(raw)
+        return Foundation(standing.sequence, raw, standing.frontier)
 
     @classmethod
     def decode(cls, raw: bytes | None) -> Standing:

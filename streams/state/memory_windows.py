@@ -15,9 +15,9 @@ import numpy.typing as npt
 from streams.state.batches import Appended, Batch, Planned
 from streams.state.counting import Counting, closed_windows, wall_clock_ms
 from streams.state.exchanges import Exchange
+from streams.state.founding import Foundation
 from streams.state.planning import Plan, due_for_age, plan_aged
 from streams.state.settling import Settled, Settlement
-from streams.state.window_store import Foundation
 from streams.state.windows import SCORE_DTYPE, WindowPolicy
 
 MemoryCall: TypeAlias = Callable[[], Any]
@@ -60,6 +60,9 @@ class MemoryWindowStore:
         self._scores: dict[str, list[npt.NDArray[np.float32]]] = {}
         self._alerts: dict[str, bytes] = {}
         self._verdicts: dict[str, list[bytes]] = {}
+
+    def check_shape(self) -> None:
+        """Find nothing that could have another shape."""
 
     def counted(self, partition: int) -> int | None:
         """Return the next offset of a partition that is not counted; None when nothing of it was counted."""

@@ -33,6 +33,11 @@ class MonitorKeys:
         return self._key("progress")
 
     @property
+    def shape(self) -> str:
+        """String: shape of the windows that are counted into."""
+        return self._key("shape")
+
+    @property
     def open(self) -> str:
         """Hash: open window by segment, with its latest scores."""
         return self._key("open")

@@ -11,9 +11,7 @@ counted.
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from streams.errors import StreamError
@@ -21,39 +19,20 @@ from streams.state.append_call import Advance, append_call
 from streams.state.batches import Appended, Batch, Planned
 from streams.state.counting import Counting, closed_windows, wall_clock_ms
 from streams.state.exchanges import Exchange
+from streams.state.founding import Foundation, OtherWindowsError, Shape, found
 from streams.state.planning import plan_aged
 from streams.state.redis_connection import Command, RedisConnection, ScriptCall, load_script
 from streams.state.redis_keys import MonitorKeys
 from streams.state.settling import Settled, Settlement, lowest, read_settled, settle_call
-from streams.state.window_bytes import new_window, read_window
+from streams.state.window_bytes import read_window
 from streams.state.windows import WindowPolicy, read_closed
 
-FOUND = load_script("found")
 CLAIM = load_script("claim")
 AGED = load_script("aged")
 
 
 class StateLostError(StreamError):
     """Redis no longer holds what this worker knows was counted; partitions must be read again."""
-
-
-@dataclass(frozen=True)
-class Foundation:
-    """What is known of a segment from elsewhere when Redis holds nothing.
-
-    Attributes
-    ----------
-    sequence
-        Number of its last settled window.
-    standing
-        Where it stood after that window, as ``Settlement.standing`` was.
-    frontier
-        First offset, by partition, that windows after it may hold.
-    """
-
-    sequence: int
-    standing: bytes
-    frontier: Mapping[int, int]
 
 
 class WindowStore:
@@ -101,18 +80,17 @@ class WindowStore:
         ----------
         recall
             Called when Redis holds nothing of the monitor: returns what is known of its segments otherwise.
+
+        Raises
+        ------
+        OtherWindowsError
+            If the windows in Redis have another shape than the policy's.
         """
         stored = self._read_progress()
         if b"epoch" not in stored:
-            args: list[str | bytes | int] = [secrets.token_hex(8)]
-            for segment, known in recall().items():
-                frontier = json.dumps(
-                    {str(partition): offset for partition, offset in known.frontier.items()}
-                )
-                args += [segment, new_window(known.sequence + 1), known.standing, frontier]
-            keys = [self.keys.progress, self.keys.open, self.keys.alerts, self.keys.frontiers]
-            self._redis.run([ScriptCall(FOUND, keys, args)])
+            found(self._redis, self.keys, Shape.of(self.policy), recall())
             stored = self._read_progress()
+        self.check_shape()
         self._epoch = stored.pop(b"epoch")
         with self._redis.client() as client:
             frontiers: dict[Any, Any] = client.hgetall(self.keys.frontiers)
@@ -124,6 +102,19 @@ class WindowStore:
                 for segment, raw in frontiers.items()
             },
         )
+
+    def check_shape(self) -> None:
+        """Look whether windows in Redis, if there are any, can go on as the policy says.
+
+        Raises
+        ------
+        OtherWindowsError
+            If they have another shape.
+        """
+        with self._redis.client() as client:
+            stored: Any = client.get(self.keys.shape)
+        if stored is not None and Shape.decode(stored) != Shape.of(self.policy):
+            raise OtherWindowsError(self.keys.monitor, Shape.decode(stored), Shape.of(self.policy))
 
     def counted(self, partition: int) -> int | None:
         """Read the next offset of a partition that is not counted; None when nothing of it was counted.

@@ -13,6 +13,10 @@ import numpy as np
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from streams.state.redis_connection import RedisConnection
+from streams.state.redis_keys import MonitorKeys
+from streams.state.window_store import WindowStore
+from streams.state.windows import WindowPolicy
 from tests.cli_setup import Deployment, deployment, run, write_bundle
 from tests.servers.ports import free_ports
 
@@ -220,6 +224,19 @@ def test_other_tests_need_a_large_reference_too(running):
     severity, sentence = findings(running)[1]["reference of churn"]
     assert severity == "warning"
     assert "For windows of 100 it should have 1000 or more" in sentence
+
+
+def test_windows_that_cannot_become_those_of_the_config(running, redis_url):
+    connection = RedisConnection(redis_url)
+    WindowStore(connection, MonitorKeys("drift", "churn"), WindowPolicy(77, 11)).attach()
+    connection.close()
+    size = running.monitor.setdefault("window", {"size": 500})["size"]
+
+    assert failures(running) == {
+        "windows of churn": "Monitor 'churn' has windows of 77 that slide by 11 in Redis, which cannot become"
+        f" windows of {size}; give the monitor of other windows another name, or drop the old ones with"
+        " 'drift-monitor reset --monitor churn'."
+    }
 
 
 def test_the_reference_in_force_is_told_apart_from_the_bundles(running, tmp_path):

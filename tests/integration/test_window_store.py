@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from streams.state.batches import Appended, Batch
 from streams.state.exchanges import Exchange, in_step
+from streams.state.founding import Foundation, OtherWindowsError, Shape, holding, reset
 from streams.state.redis_connection import RedisConnection, RedisUnavailableError
 from streams.state.redis_keys import MonitorKeys
 from streams.state.settling import Settled, Settlement
@@ -343,6 +344,58 @@ class TestSettle:
         assert appended.depends_on == {0: 0}
         settle(store, Settlement("all", 0, b"1 []", appended.closed[:1], [b"v"]))
         assert append(store, rows(25, 26)).depends_on == {0: 10}
+
+
+class TestShape:
+    @pytest.mark.parametrize("other", [WindowPolicy(20, 20), WindowPolicy(10, 5)])
+    def test_windows_of_another_shape_are_refused(self, new_store, other):
+        append(new_store(), rows(0, 14))
+
+        with pytest.raises(OtherWindowsError, match="Redis holds windows of 10 of monitor 'm'"):
+            new_store(other)
+        assert scores(append(new_store(WindowPolicy(10, 10, min_size=2)), rows(15, 19)).closed) == [
+            list(range(10, 20))
+        ]
+
+    def test_after_a_reset_what_was_not_settled_is_counted_in_the_new_windows(self, new_store, connection):
+        store = new_store()
+        closed = append(store, rows(0, 24), ["a"] * 22 + ["b"] * 3).closed
+        settle(store, Settlement("a", 0, b"1 []", closed[:1], [b"v"]))
+
+        reset(connection, KEYS, Shape(4, 4), lambda raw: Foundation(1, raw, {0: 10}))
+
+        with pytest.raises(StateLostError):
+            append(store, rows(25, 30))
+        heir = new_store(WindowPolicy(4, 4))
+        assert heir.counted(0) is None
+        assert at_once(heir, heir.reading_alerts(["a", "b"])) == {"a": b"1 []", "b": None}
+        again = append(heir, rows(5, 24), ["a"] * 17 + ["b"] * 3).closed
+        assert [(window.segment, window.sequence) for window in again] == [("a", 2), ("a", 3), ("a", 4)]
+        assert scores(again) == [list(range(10, 14)), list(range(14, 18)), list(range(18, 22))]
+
+    def test_a_reset_gives_way_to_a_verdict_that_is_settled_in_the_meantime(self, new_store, connection):
+        store = new_store()
+        closed = append(store, rows(0, 29)).closed
+        settle(store, Settlement("all", 0, b"1 []", closed[:1], [b"v"]))
+        seen = []
+
+        def settle_then_read(raw: bytes) -> Foundation:
+            if not seen:
+                settle(store, Settlement("all", 1, b"2 []", closed[1:2], [b"v"]))
+            seen.append(raw)
+            return Foundation(int(raw.split()[0]), raw, {0: 10 * int(raw.split()[0])})
+
+        reset(connection, KEYS, Shape(4, 4), settle_then_read)
+
+        assert seen == [b"1 []", b"2 []"]
+        (window, _) = append(new_store(WindowPolicy(4, 4)), rows(10, 29)).closed
+        assert (window.sequence, scores([window])) == (3, [[20, 21, 22, 23]])
+
+    def test_what_a_reset_would_drop_can_be_seen(self, new_store, connection):
+        assert holding(connection, KEYS) == (None, 0, 0, 0)
+        append(new_store(WindowPolicy(10, 5)), rows(0, 16))
+
+        assert holding(connection, KEYS) == (Shape(10, 5), 1, 7, 2)
 
 
 class TestClaim:
