@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from streams.state.open_windows import OpenWindows
 from streams.state.pane_columns import NEVER, NO_EXAMPLE, PaneColumns, Rows, describe
+from streams.state.sliding import slide
 from streams.state.windows import SCORE_DTYPE, Pane, ScoredRows, WindowPolicy, first_offsets
 
 
@@ -185,9 +186,7 @@ def plan_aged(windows: OpenWindows, policy: WindowPolicy, segments: Sequence[str
     for place, pane in enumerate(filling.panes(windows.partitions)):
         panes = [*full.get(place, ()), *([pane] if pane.count else [])]
         closed = Pane.merged(panes, policy.examples)
-        closings.append(
-            Closing(place, int(windows.sequence[places[place]]), 0, closed, 0, _frontier(closed, ()))
-        )
+        closings.append(Closing(place, int(windows.sequence[places[place]]), 0, closed, 0, _after(closed)))
     filling.clear(filling.count > 0)
     return Plan(
         segments=segments,
@@ -229,22 +228,30 @@ def _complete_panes(
     now_ms: int,
 ) -> None:
     """Add panes that became full to their windows, and close those that are full then."""
-    segments = np.searchsorted(first_run, runs, side="right") - 1
-    stops = np.append(starts, bounds[-1])[runs + 1] - bounds[segments]
-    for place, stop, pane in zip(
-        segments.tolist(), stops.tolist(), complete.panes(plan.partitions), strict=True
+    of_pane = np.searchsorted(first_run, runs, side="right") - 1
+    stops = (np.append(starts, bounds[-1])[runs + 1] - bounds[of_pane]).tolist()
+    panes = complete.panes(plan.partitions)
+    cuts = np.flatnonzero(np.diff(of_pane, prepend=-1))
+    width, kept = policy.size // policy.hop, policy.size - policy.hop
+    for place, first, end in zip(
+        of_pane[cuts].tolist(), cuts.tolist(), [*cuts[1:].tolist(), len(panes)], strict=True
     ):
+        earlier = plan.full.pop(place, ())
+        held = (*earlier, *panes[first:end])
         plan.retold[place] = True
-        panes = (*plan.full.pop(place, ()), pane)
-        if len(panes) * policy.hop == policy.size:
-            closed, panes = Pane.merged(panes, policy.examples), panes[1:]
-            sequence, kept = int(plan.sequence[place]), policy.size - policy.hop
-            plan.closings.append(Closing(place, sequence, stop, closed, kept, _frontier(closed, panes)))
-            plan.sequence[place] += 1
-            plan.count[place] -= policy.hop
+        sequence, stop = int(plan.sequence[place]), 0
+        closing_panes = range(first + width - 1 - len(earlier), end)
+        for at, (closed, left) in zip(closing_panes, slide(held, width, policy.examples), strict=True):
+            stop = stops[at]
+            frontier = {**_after(closed), **left}
+            plan.closings.append(Closing(place, sequence, stop, closed, kept, frontier))
+            sequence += 1
+        if closing_panes:
+            plan.sequence[place] = sequence
+            plan.count[place] -= policy.hop * len(closing_panes)
             plan.opened_ms[place] = now_ms if stop < bounds[place + 1] - bounds[place] else 0
-        if panes:
-            plan.full[place] = panes
+        if len(closing_panes) < len(held):
+            plan.full[place] = held[len(closing_panes) :]
 
 
 def _find_dependencies(plan: Plan, filling: PaneColumns, full: Mapping[int, Sequence[Pane]]) -> None:
@@ -286,9 +293,8 @@ def _full_panes(windows: OpenWindows, rows: Rows) -> dict[int, tuple[Pane, ...]]
     return {place: panes for place, panes in full if panes}
 
 
-def _frontier(closed: Pane, kept: Sequence[Pane]) -> dict[int, int]:
-    after = {partition: last + 1 for partition, (_, last) in closed.offsets.items()}
-    return {**after, **first_offsets(kept)}
+def _after(closed: Pane) -> dict[int, int]:
+    return {partition: last + 1 for partition, (_, last) in closed.offsets.items()}
 
 
 def _numbered(segments: Sequence[str], total: int) -> tuple[list[str], npt.NDArray[np.int64]]:
