@@ -221,11 +221,13 @@ class MonitorState:
         Where Redis is.
     monitor
         Name of the monitor.
+    prefix
+        What its keys start with.
     """
 
-    def __init__(self, redis_url: str, monitor: str = "m") -> None:
+    def __init__(self, redis_url: str, monitor: str = "m", prefix: str = "drift") -> None:
         self.connection = RedisConnection(redis_url)
-        self.keys = MonitorKeys("drift", monitor)
+        self.keys = MonitorKeys(prefix, monitor)
 
     def __enter__(self) -> MonitorState:
         return self

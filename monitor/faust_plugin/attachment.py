@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from monitor.config import Config
 from monitor.config.file import load_config
 from monitor.errors import ConfigError, MonitorError
 from monitor.faust_plugin.intake import Intake
+from monitor.faust_plugin.one_thread import OneThread
 from monitor.faust_plugin.records import RawTopic, record_batches
 from monitor.faust_plugin.sender import AppSender
 from monitor.faust_plugin.views import add_views
@@ -88,7 +88,7 @@ class _Attachment:
         self._config = config
         self._stop_app = stop_app
         self._topics = {monitor.input.topic for monitor in config.monitors}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="drift-monitor")
+        self._thread = OneThread("drift-monitor")
         self._stopping = threading.Event()
         self._endpoint = ExitStack()
         self._intake: Intake | None = None
@@ -126,7 +126,7 @@ class _Attachment:
         if self._intake is not None:
             await self._do(Intake.close)
         self._endpoint.close()
-        self._thread.shutdown(wait=False)
+        self._thread.end()
 
     def _own(self, partitions: Collection[TP]) -> list[Partition]:
         return sorted(Partition(*partition) for partition in partitions if partition.topic in self._topics)
@@ -136,7 +136,7 @@ class _Attachment:
         if self._failed:
             return None
         loop = asyncio.get_running_loop()
-        done = loop.run_in_executor(self._thread, lambda: action(self._opened(loop)))
+        done = asyncio.wrap_future(self._thread.submit(lambda: action(self._opened(loop))))
         try:
             while not done.done():
                 await asyncio.wait([done], timeout=ATTENTION_SECONDS)

@@ -1,0 +1,218 @@
+"""The monitor in a Faust app: the same verdicts as the worker's, whatever Faust skips, repeats or forgets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import faust
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from monitor.faust_plugin import attach
+from tests.faust_apps import SOON, FaustThread, ready_made
+from tests.same_verdicts import SEGMENTS, Trial
+from tests.servers.ports import free_ports
+from tests.traffic import Account, MonitorState, TinyDetector, consume, publish
+from tests.workers import READY_SECONDS, monitor_config, wait_until, write_config
+
+COUNT = 5000
+HALF = 450
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyDetector:
+    return TinyDetector(tmp_path_factory.mktemp("bundle") / "tiny")
+
+
+@pytest.fixture
+def topics(topic: Callable[..., str]) -> dict[str, str]:
+    names = {name: topic(name) for name in ("alerts", "rejected")}
+    return {
+        **names,
+        "events": topic("events", partitions=2),
+        "state": topic("state", cleanup_policy="compact"),
+    }
+
+
+def commit(bootstrap: str, group: str, topic: str, offset: int) -> None:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
+    consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
+    consumer.close()
+
+
+def committed(bootstrap: str, group: str, topic: str) -> list[int]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
+    found = consumer.committed([TopicPartition(topic, number) for number in (0, 1)], timeout=10)
+    consumer.close()
+    return [one.offset for one in found]
+
+
+@pytest.mark.real_broker
+def test_every_way_of_running_gives_the_same_scores_and_verdicts(tiny, kafka, redis_url, topic):
+    trial = Trial.prepare(kafka.bootstrap, redis_url, tiny, topic, COUNT)
+
+    by_worker = trial.by_worker()
+
+    assert sum(map(len, by_worker.scores.values())) == COUNT
+    assert all({kind for kind, _ in by_worker.alerts[one]} == {"detected", "resolved"} for one in SEGMENTS)
+    assert trial.by_faust() == by_worker
+    assert trial.by_two_workers() == by_worker
+
+
+@pytest.mark.real_broker
+def test_gaps_in_what_faust_acknowledges_neither_lose_nor_double_an_event(
+    tiny, kafka, redis_url, topics, tmp_path: Path
+):
+    """Faust's group is ahead of what was counted; and another agent's topic cannot decode an event."""
+    config = monitor_config(kafka.bootstrap, redis_url, tiny.path, topics)
+    path = write_config(tmp_path, config)
+    account, seen = Account(), []
+
+    def app_with_an_agent() -> faust.App:
+        app = faust.App(
+            f"{topics['events']}-app",
+            broker=f"kafka://{kafka.bootstrap}",
+            web_enabled=False,
+            topic_disable_leader=True,
+            **SOON,
+        )
+
+        @app.agent(app.topic(topics["events"], value_serializer="json"))
+        async def own(stream: Any) -> None:
+            async for value in stream:
+                seen.append(value)
+
+        attach(app, path)
+        return app
+
+    account.send(kafka.bootstrap, topics["events"], tiny.calm(HALF, seed=1), [0] * HALF)
+    commit(kafka.bootstrap, f"{topics['events']}-app", topics["events"], 300)
+    with MonitorState(redis_url) as state:
+        with FaustThread(lambda: app_with_an_agent()) as app:
+            app.wait_for("the events passed over", lambda: state.counted().get(0) == HALF)
+            publish(kafka.bootstrap, topics["events"], [b"not JSON"], partitions=[0])
+            account.send(kafka.bootstrap, topics["events"], tiny.calm(HALF, seed=2), [0] * HALF)
+            app.wait_for("the rest", lambda: state.counted().get(0) == 2 * HALF + 1)
+            app.wait_for("the verdicts", lambda: len(state.verdicts()) == 2 * HALF // 100)
+        account.check(state.verdicts(), state.left_open())
+    (rejected,) = consume(kafka.bootstrap, topics["rejected"], 1)
+    assert rejected.value() == b"not JSON"
+    assert committed(kafka.bootstrap, topics["events"], topics["events"])[0] == 2 * HALF + 1
+    # The app's own agent gets what Faust gives it, no less and no more than without the monitor.
+    assert 0 < len(seen) <= 2 * HALF - 300
+
+
+@pytest.mark.real_broker
+def test_outage_loss_of_redis_and_rebalances_keep_every_event_in_one_window(
+    tiny, kafka, new_redis, topics, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    redis_server = new_redis()
+    config = monitor_config(
+        kafka.bootstrap,
+        redis_server.url,
+        tiny.path,
+        topics,
+        worker={"lease_seconds": 2.0},
+        redis={"socket_timeout_seconds": 0.5},
+    )
+    account = Account()
+
+    def send(seed: int) -> None:
+        account.send(
+            kafka.bootstrap, topics["events"], tiny.calm(2 * HALF, seed=seed), [0] * HALF + [1] * HALF
+        )
+
+    def all_counted() -> bool:
+        return sum(state.counted().values()) == len(account.scores)
+
+    send(1)
+    with MonitorState(redis_server.url) as state, ready_made(tmp_path / "first", config) as first:
+        first.wait_for("the first events", all_counted)
+        redis_server.freeze()
+        send(2)
+        first.wait_for("the outage", lambda: "waiting for it" in caplog.text)
+        redis_server.thaw()
+        first.wait_for("the events of the outage", all_counted)
+
+        with redis_server.client() as client:
+            client.flushall()
+        send(3)
+        first.wait_for("the events after the loss", all_counted)
+
+        with ready_made(tmp_path / "second", config) as second:
+            second.wait_for("its partition", lambda: second.assigned)
+            send(4)
+            second.wait_for("what came while both ran", all_counted)
+        send(5)
+        first.wait_for("what came when the second had left", all_counted)
+        first.wait_for("its verdicts", lambda: len(state.verdicts()) == len(account.scores) // 100)
+        assert [verdict.sequence for verdict in state.verdicts()] == list(range(1, 46))
+        account.check(state.verdicts(), state.left_open())
+
+
+def faust_worker(config: Path, *options: object) -> list[str]:
+    return [sys.executable, "-m", "faust", "-A", "monitor.faust_app", "worker", *map(str, options)]
+
+
+@pytest.mark.real_broker
+def test_ready_made_app_shows_where_the_monitor_stands_and_ends_on_sigterm(
+    tiny, kafka, redis_url, topics, tmp_path: Path
+):
+    config = write_config(tmp_path, monitor_config(kafka.bootstrap, redis_url, tiny.path, topics))
+    publish(kafka.bootstrap, topics["events"], tiny.harmful(250, seed=1).values, partitions=[0] * 250)
+    (port,) = free_ports(1)
+
+    def segments() -> Any:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/drift-monitor/", timeout=5) as answer:
+                (monitor,) = json.load(answer)["monitors"]
+        except URLError:
+            return None
+        return [one for one in monitor["segments"] if one["last"] and one["last"]["sequence"] == 2]
+
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            faust_worker(config, "--web-port", port, "--datadir", tmp_path / "data"),
+            env={**os.environ, "DRIFT_MONITOR_CONFIG": str(config)},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        (segment,) = wait_until(
+            "the second verdict",
+            segments,
+            READY_SECONDS,
+            lambda: process.poll() is None or pytest.fail(log.read_text()),
+        )
+        assert (segment["segment"], segment["state"], segment["open"]) == ("all", "drift", 50)
+        process.terminate()
+        assert process.wait(20) == 0, log.read_text()
+    finally:
+        process.kill()
+    assert "Traceback" not in log.read_text()
+    assert committed(kafka.bootstrap, topics["events"], topics["events"])[0] == 250
+
+
+def test_wrong_config_of_the_ready_made_app_is_told_in_a_sentence(tmp_path: Path):
+    config = tmp_path / "monitor.yaml"
+    config.write_text("kafka: {}\n")
+
+    done = subprocess.run(
+        faust_worker(config),
+        env={**os.environ, "DRIFT_MONITOR_CONFIG": str(config)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode != 0
+    assert f"drift-monitor: {config}" in done.stderr
+    assert "Traceback" not in done.stderr
