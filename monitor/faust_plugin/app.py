@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +38,16 @@ def open_app(path: Path, **settings: Any) -> faust.App:
         "topic_disable_leader": True,
         # What the views tell is not for everybody; ``faust worker --web-bind`` opens them.
         "web_bind": "127.0.0.1",
+        "datadir": _nowhere(),
         **broker_settings(properties),
     }
     app = faust.App(f"{properties['group.id']}-faust", **{**ours, **settings})
     attach(app, config, stop_app=True)
     return app
+
+
+def _nowhere() -> str:
+    """Return a directory for the data of an app that has none; Faust would leave one where it was started."""
+    path = tempfile.mkdtemp(prefix="drift-monitor-faust-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path

@@ -32,7 +32,7 @@ import json, os, sys, time
 import faust
 
 app = faust.App(os.environ["APP"], broker="kafka://" + os.environ["BOOTSTRAP"], web_enabled=False,
-                topic_disable_leader=True)
+                datadir=os.environ["DATA"], topic_disable_leader=True, consumer_auto_offset_reset="latest")
 ages = open(os.environ["AGES"], "w")
 
 @app.agent(app.topic(os.environ["ORDERS"], value_serializer="json"))
@@ -53,7 +53,7 @@ else:
 async def flush():
     ages.flush()
 
-sys.argv = ["faust", "worker", "--loglevel", "WARNING"]
+sys.argv = ["faust", "worker", "--loglevel", "warn"]
 app.main()
 """
 
@@ -99,13 +99,21 @@ def _round(path, bootstrap, redis_url, tiny, values, attached, seconds, rate, or
         **os.environ,
         "APP": names["orders"],
         "BOOTSTRAP": bootstrap,
+        "DATA": str(path / "data"),
         "AGES": str(path / "ages"),
         "ORDERS": names["orders"],
         "EVENTS": names["events"],
     }
     prefix = names["events"]
     if attached:
-        config = monitor_config(bootstrap, redis_url, tiny.path, names, redis={"prefix": prefix})
+        config = monitor_config(
+            bootstrap,
+            redis_url,
+            tiny.path,
+            names,
+            redis={"prefix": prefix},
+            kafka={"auto.offset.reset": "latest"},
+        )
         environment["CONFIG"] = str(write_config(path, config))
     process = subprocess.Popen([sys.executable, "-c", APP], env=environment)
     stopping = threading.Event()

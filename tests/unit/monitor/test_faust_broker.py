@@ -98,7 +98,7 @@ def test_the_monitor_does_not_share_the_group_of_the_app(tmp_path: Path):
 kafka: {bootstrap.servers: "localhost:9092", group.id: orders}
 redis: {url: "redis://localhost:6379/0"}
 monitors:
-  - {name: m, input: {topic: events}, detector: b, window: {size: 9}, alerts: {topic: a}, dead_letters: {topic: r}}
+  - {name: m, input: {topic: e}, detector: b, window: {size: 9}, alerts: {topic: a}, dead_letters: {topic: r}}
 """
     )
 
