@@ -133,6 +133,7 @@ class Pipeline:
         """
         self._readers = readers(watches, self._codec_services)
         self.watches = list(watches)
+        self._instruments.forget_others({watch.config.name: watch.config.input.topic for watch in watches})
         names = {watch.config.name for watch in watches}
         self._depends = {place: low for place, low in self._depends.items() if place[0] in names}
         self._discoveries = {

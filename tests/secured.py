@@ -227,6 +227,7 @@ def kafka_rights(names: Mapping[str, str]) -> dict[str, list[AclBinding]]:
     parser.add_argument("--operation", action="append", required=True)
     parser.add_argument("--topic", action="append", default=[])
     parser.add_argument("--group", action="append", default=[])
+    parser.add_argument("--resource-pattern-type", choices=["literal", "prefixed"], default="literal")
     rights: dict[str, list[AclBinding]] = {}
     for words in _commands("kafka-acls.sh"):
         given = parser.parse_args([word for word in words[1:] if word != "$CONNECTION"])
@@ -236,7 +237,7 @@ def kafka_rights(names: Mapping[str, str]) -> dict[str, list[AclBinding]]:
             AclBinding(
                 kind,
                 names[name],
-                ResourcePatternType.LITERAL,
+                ResourcePatternType[given.resource_pattern_type.upper()],
                 given.allow_principal,
                 "*",
                 AclOperation[operation.upper()],

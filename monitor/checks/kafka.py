@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicCollection
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka.admin import AclOperation, AdminClient, NewTopic
 
-from monitor.checks.findings import Finding, failed, ok, warning
+from monitor.checks.findings import Finding, Severity, failed, ok, warning
 from monitor.checks.kafka_faults import Faults
 from monitor.config import Config, MonitorConfig
 from monitor.config.kafka_properties import check_kafka_properties, for_consumer, for_producer
@@ -81,6 +81,45 @@ def input_use(config: Config, monitor: MonitorConfig, operation: AclOperation) -
     """Describe a monitor's input topic, used in another way than the worker does."""
     index = config.monitors.index(monitor)
     return TopicUse(monitor.input.topic, (f"monitors[{index}].input.topic",), operation)
+
+
+def alert_uses(config: Config) -> list[TopicUse]:
+    """List the alert topics of a config, as they are used by who forwards alerts."""
+    return [
+        replace(use, operation=AclOperation.READ)
+        for use in topic_uses(config)
+        if any(key.endswith(".alerts.topic") for key in use.keys)
+    ]
+
+
+def check_forwarder(
+    properties: Mapping[str, Any], uses: Sequence[TopicUse], groups: Sequence[str]
+) -> Iterator[Finding]:
+    """Check what forwarding alerts takes; a worker can do without, so that what is lacking is a warning.
+
+    Parameters
+    ----------
+    properties
+        librdkafka properties of the config, which are right.
+    uses
+        Alert topics.
+    groups
+        Consumer groups of the receivers.
+    """
+    cluster = _Cluster(properties)
+    try:
+        # What is wrong with the connection was told when all that a worker needs was looked at.
+        if cluster.connect(uses[0].topic) is not None:
+            return
+        found = [cluster.check_group(group, "forward") for group in groups]
+        told = [cluster.check_topic(use, create=False, permissions=None not in found) for use in uses]
+        for finding in [*told, *found]:
+            if finding is not None and finding.severity is Severity.FAILED:
+                yield warning(finding.subject, f"to forward alerts, {finding.sentence}")
+            elif finding is not None:
+                yield finding
+    finally:
+        cluster.close()
 
 
 def check_kafka(
@@ -192,7 +231,7 @@ class _Cluster:
         found = f"{n_partitions} partition{'' if n_partitions == 1 else 's'}"
         return self._check_permission(use, found) if permissions else ok(use.subject, found)
 
-    def check_group(self, group: str) -> Finding | None:
+    def check_group(self, group: str, key: str = "kafka.group.id") -> Finding | None:
         """Look whether the consumer group may be joined; None when the cluster does not tell permissions."""
         subject = f"group {group}"
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -208,14 +247,14 @@ class _Cluster:
                 if reason.code() == ClientError._UNSUPPORTED_FEATURE:
                     return None
                 if reason.code() == ClientError.GROUP_AUTHORIZATION_FAILED:
-                    return failed(subject, self._lacks_group(group))
+                    return failed(subject, self._lacks_group(group, key))
                 # The first group of a new cluster finds its coordinator still loading.
                 if reason.code() not in _PASSING or time.monotonic() > deadline:
                     return warning(subject, f"could not be checked: {reason.str()}.")
                 self._consumer.poll(0.2)
                 continue
             if operations is not None and AclOperation.READ not in operations:
-                return failed(subject, self._lacks_group(group))
+                return failed(subject, self._lacks_group(group, key))
             return ok(subject, "may be joined")
 
     def _check_permission(self, use: TopicUse, found: str) -> Finding:
@@ -236,9 +275,9 @@ class _Cluster:
             f" {self._grant(use.operation, '--topic', use.topic)}"
         )
 
-    def _lacks_group(self, group: str) -> str:
+    def _lacks_group(self, group: str, key: str) -> str:
         grant = self._grant(AclOperation.READ, "--group", group)
-        return f"this user lacks the right to join it (kafka.group.id); give it with: {grant}"
+        return f"this user lacks the right to join it ({key}); give it with: {grant}"
 
     def _grant(self, operation: AclOperation, kind: str, name: str) -> str:
         verb = operation.name.capitalize()

@@ -13,7 +13,7 @@ from detectors import Bundle, load_bundle
 from detectors.errors import DetectorError
 from monitor.alerts.alert import Alert
 from monitor.checks.findings import Finding, Severity, failed, ok, warning
-from monitor.checks.kafka import check_kafka, topic_uses
+from monitor.checks.kafka import alert_uses, check_forwarder, check_kafka, topic_uses
 from monitor.checks.redis import check_redis, connect
 from monitor.checks.schema_registry import check_schema_registry
 from monitor.codec_services import codec_services
@@ -35,7 +35,7 @@ SLOW_SECONDS = 5.0
 """Time to a threshold from which operators should know of it; those of large windows take half a minute."""
 
 
-def check_all(config: Config, *, create_topics: bool = False) -> Iterator[Finding]:
+def check_all(config: Config, *, create_topics: bool = False, forwarder: bool = False) -> Iterator[Finding]:
     """Check bundles, Kafka, topics, schema registry, Redis and references; yield findings as they come.
 
     Nothing is consumed and nothing is written, other than topics that are asked for and a passing Redis key.
@@ -46,6 +46,8 @@ def check_all(config: Config, *, create_topics: bool = False) -> Iterator[Findin
         A config that is right in itself.
     create_topics
         Whether to create topics that are missing.
+    forwarder
+        Whether to warn of what the forwarder of alerts lacks, if the config has one.
     """
     connection = connect(config)
     try:
@@ -54,6 +56,9 @@ def check_all(config: Config, *, create_topics: bool = False) -> Iterator[Findin
         yield from check_kafka(
             config.kafka.properties, topic_uses(config), group=True, create_topics=create_topics
         )
+        if forwarder and config.forward is not None:
+            groups = [config.forward.group_of(target) for target in config.forward.targets]
+            yield from check_forwarder(config.kafka.properties, alert_uses(config), groups)
         if config.schema_registry is not None:
             yield check_schema_registry(config.schema_registry)
         in_redis = list(check_redis(config, connection))

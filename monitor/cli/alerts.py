@@ -128,7 +128,7 @@ def forward(config_path: Path) -> None:
             target,
             for_consumer(config.kafka.properties),
             topics,
-            f"{config.forward.group}-{target.name}",
+            config.forward.group_of(target),
             frozenset(monitor.name for monitor in config.monitors),
             stopping,
         )

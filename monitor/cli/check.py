@@ -31,7 +31,8 @@ def check(ctx: click.Context, config_path: Path, create_topics: bool, as_json: b
     """Check config, detector bundles, Kafka, topics, permissions, Redis and references.
 
     Writes one line for each and exits with 0 when a worker could start, with 2 when it could not. A worker
-    runs the same checks before it begins. Nothing is consumed, and no secret is ever shown.
+    runs the same checks before it begins. With a section 'forward' it warns of rights that 'alerts forward'
+    would lack as the same user. Nothing is consumed, and no secret is ever shown.
     """
     from monitor.checks.findings import Severity, failed, ok
 
@@ -59,6 +60,6 @@ def check(ctx: click.Context, config_path: Path, create_topics: bool, as_json: b
         load_tensorflow()
         from monitor.checks.setup import check_all
 
-        for finding in check_all(config, create_topics=create_topics):
+        for finding in check_all(config, create_topics=create_topics, forwarder=True):
             show(finding)
     ctx.exit(0 if may_start else EXIT_SETUP)

@@ -86,6 +86,10 @@ class ForwardConfig(Section):
     targets: Annotated[tuple[TargetConfig, ...], Field(strict=False, min_length=1)]
     """Receivers; at least one."""
 
+    def group_of(self, target: TargetConfig) -> str:
+        """Name the consumer group of a receiver."""
+        return f"{self.group}-{target.name}"
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         names = [target.name for target in self.targets]

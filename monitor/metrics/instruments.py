@@ -7,8 +7,10 @@ somebody asks is in ``monitor.metrics.lag`` and ``monitor.metrics.segments``.
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import chain
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,9 @@ from streams.state.redis_connection import RedisUnavailableError
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """From the decoding of a small batch to a Redis that answers just before its timeout."""
+
+Series: TypeAlias = tuple[Counter, tuple[str, ...]]
+"""A counter and the values of its labels."""
 
 
 class Instruments:
@@ -44,6 +49,7 @@ class Instruments:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._expected: set[tuple[str, str]] = set()
         self.pulse = Pulse()
         self.positions: dict[Partition, int] = {}
         self.read_until_ms: dict[Partition, int] = {}
@@ -90,15 +96,37 @@ class Instruments:
 
     def expect(self, monitor: str, topic: str) -> None:
         """Begin the counters of a monitor at 0, so that Prometheus sees their first step too."""
-        self._events.labels(topic)
-        self._missing.labels(topic)
-        for reason in RejectReason:
-            self._rejected.labels(topic, reason.value)
-        self._flagged.labels(monitor)
+        for counter, labels in (*self._of_monitor(monitor), *self._of_topic(topic)):
+            counter.labels(*labels)
+        self._expected.add((monitor, topic))
+
+    def forget_others(self, watched: Mapping[str, str]) -> None:
+        """Drop what is counted by monitor and topic, except of these.
+
+        Parameters
+        ----------
+        watched
+            Topic of each monitor.
+        """
+        expected, self._expected = self._expected, set(watched.items())
+        gone = [*map(self._of_monitor, {name for name, _ in expected} - watched.keys())]
+        gone += map(self._of_topic, {topic for _, topic in expected} - set(watched.values()))
+        for counter, labels in chain.from_iterable(gone):
+            counter.remove(*labels)
+        self._scores.keep(watched)
+
+    def _of_monitor(self, monitor: str) -> Iterator[Series]:
+        yield self._flagged, (monitor,)
         for verdict in ("clean", "drift"):
-            self._windows.labels(monitor, verdict)
+            yield self._windows, (monitor, verdict)
         for kind in AlertKind:
-            self._alerts.labels(monitor, kind.value)
+            yield self._alerts, (monitor, kind.value)
+
+    def _of_topic(self, topic: str) -> Iterator[Series]:
+        yield self._events, (topic,)
+        yield self._missing, (topic,)
+        for reason in RejectReason:
+            yield self._rejected, (topic, reason.value)
 
     def took(self, stage: str, seconds: float) -> None:
         """Note how long a part of the work took, once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from threading import Lock
 
 import numpy as np
@@ -41,6 +41,12 @@ class ScoreHistogram(Collector):
         with self._lock:
             self._counts[monitor] = self._counts.get(monitor, 0) + counts
             self._sums[monitor] = self._sums.get(monitor, 0.0) + float(scores.sum(dtype=np.float64))
+
+    def keep(self, monitors: Collection[str]) -> None:
+        """Drop the scores of all other monitors."""
+        with self._lock:
+            for monitor in self._counts.keys() - set(monitors):
+                del self._counts[monitor], self._sums[monitor]
 
     def collect(self) -> Iterable[Metric]:
         """Return the histogram of every monitor."""

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
 from confluent_kafka.admin import AclBinding, AclOperation
 
-from monitor.checks.kafka import check_kafka, topic_uses
+from monitor.alerts import AlertKind
+from monitor.checks.kafka import alert_uses, check_forwarder, check_kafka, topic_uses
 from monitor.checks.redis_rights import REFERENCES, WORKER, missing_rights
+from monitor.config import Config
 from monitor.config.file import load_config
+from monitor.config.kafka_properties import for_consumer
+from monitor.forwarding.forwarder import Forwarder
 from streams.errors import KafkaError, RedisError
 from streams.state.redis_connection import RedisConnection
 from tests.cli_setup import run
+from tests.sample_alerts import built, judged
 from tests.secured import PASSWORD, SecuredKafka, SecuredRedis, kafka_rights, redis_rights
+from tests.servers.http_receiver import HttpReceiver
 from tests.traffic import TinyDetector, consume, publish
-from tests.workers import WorkerThread, monitor_config, write_config
+from tests.workers import WorkerThread, monitor_config, wait_until, write_config
 
 pytestmark = [pytest.mark.real_broker, pytest.mark.slow]
 
@@ -49,7 +56,8 @@ def rights(secured_kafka: SecuredKafka) -> Iterator[Rights]:
     unique = uuid4().hex[:8]
     topics = {use: f"{name}-{unique}" for use, name in PLACES.items()}
     secured_kafka.create_topics(*topics.values())
-    names = {name: topics[use] for use, name in PLACES.items()} | {"drift-monitor": topics["events"]}
+    names = {name: topics[use] for use, name in PLACES.items()}
+    names |= {"drift-monitor": topics["events"], "drift-monitor-forward-": f"{topics['alerts']}-forward-"}
     found = Rights(topics, kafka_rights(names))
     given = [rule for rules in found.by_user.values() for rule in rules]
     secured_kafka.allow(*given)
@@ -182,6 +190,52 @@ def test_checks_ask_for_each_right_of_the_worker_in_kafka(
             "give it with: kafka-acls.sh --add --allow-principal User:drift-worker --operation"
             f" {rule.operation.name.capitalize()} --{kind} {rule.name}"
         )
+
+
+def test_the_forwarder_does_its_work_with_these_rights_and_check_tells_what_lacks(
+    tmp_path: Path,
+    config: Callable[..., dict[str, Any]],
+    secured_kafka: SecuredKafka,
+    detector: TinyDetector,
+    rights: Rights,
+) -> None:
+    def forwards(user: str, receiver: HttpReceiver) -> Config:
+        target = {"name": "hook", "type": "webhook", "url": receiver.url}
+        forward = {"group": f"{rights.topics['alerts']}-forward", "targets": [target]}
+        mine = {**config(), "forward": forward}
+        return load_config(write_config(tmp_path / user, mine | {"kafka": scram(secured_kafka, user)}))
+
+    def findings(loaded: Config) -> list[tuple[str, str]]:
+        found = check_forwarder(loaded.kafka.properties, alert_uses(loaded), [group])
+        return [(each.subject, each.sentence) for each in found if each.severity.value != "ok"]
+
+    group, alerts = f"{rights.topics['alerts']}-forward-hook", rights.topics["alerts"]
+    with HttpReceiver() as receiver:
+        loaded = forwards("drift-forwarder", receiver)
+        assert findings(loaded) == []
+        event = built(AlertKind.DETECTED, judged(sequence=1, first_offset=0), monitor="m").value
+        publish(secured_kafka.broker.internal_bootstrap, alerts, [event])
+        stopping = Event()
+        (target,) = loaded.forward.targets if loaded.forward is not None else ()
+        properties = for_consumer(loaded.kafka.properties)
+        forwarder = Forwarder(target, properties, [alerts], group, frozenset({"m"}), stopping)
+        thread = Thread(target=forwarder.run)
+        thread.start()
+        try:
+            wait_until("alert", lambda: receiver.taken)
+        finally:
+            stopping.set()
+            thread.join(30)
+
+        for rule in rights.by_user["drift-forwarder"]:
+            secured_kafka.withdraw(rule)
+            ((subject, sentence),) = findings(loaded)
+            secured_kafka.allow(rule)
+            kind = rule.restype.name.lower()
+            assert subject == f"{kind} {group if kind == 'group' else alerts}"
+            assert sentence.startswith("to forward alerts, ")
+            assert "this user lacks the right to" in sentence
+            assert f"User:drift-forwarder --operation Read --{kind} " in sentence
 
 
 def test_checks_ask_for_each_right_in_redis(secured_redis: SecuredRedis) -> None:
