@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from monitor.batch_sizes import BatchSize
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
 from monitor.metrics.instruments import Instruments
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 DELIVERY_SECONDS = 3.0
 """How long a commit waits for dead letters, and the end for alerts; what is not delivered is sent again."""
 
+IDLE_SECONDS = 0.05
+"""How long to wait for events before looking after alerts, windows that age, and a changed config."""
 
 class Worker:
     """Reads the input topics of a config until told to stop.
@@ -77,6 +80,7 @@ class Worker:
         self._rejections = RejectionLimit(
             config.worker.max_rejected_fraction, config.worker.max_rejected_over_events
         )
+        self._batch_size = BatchSize(config.worker.batch_size)
         self._rebalances = 0
         self._paused = False
         self._state_lost = False
@@ -137,7 +141,10 @@ class Worker:
             if self._state_lost:
                 self._recover()
             with self._pipeline.stages.timed("fetch"):
-                polled = self._consumer.poll(settings.batch_size, settings.batch_wait_ms / 1000)
+                polled = self._consumer.poll(
+                    self._batch_size.records, IDLE_SECONDS, settings.batch_wait_ms / 1000
+                )
+            self._batch_size.learn(polled)
             for records in polled:
                 # Of a topic that is no longer watched a few records may still arrive.
                 if records.topic in self._pipeline.topics:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer
 
+from monitor.batch_sizes import BatchSize
 from monitor.bench.deployment import CountedOffsets
 from monitor.bench.worker_process import MeasuredWorker, Usage
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
 from monitor.errors import SetupError
 from streams.errors import KafkaError
+from streams.records import RecordBatch
 
 STALLED_SECONDS = 60.0
 POLL_SECONDS = 0.005
@@ -63,11 +65,13 @@ def drain_bare(config: Config, count: int) -> float:
     properties = for_consumer(config.kafka.properties)
     consumer = Consumer({**properties, "enable.auto.commit": False})
     consumer.subscribe([topic])
+    size = BatchSize(config.worker.batch_size)
     seen = first = 0
     started = last = time.perf_counter()
     with closing(consumer):
         while seen < count:
-            messages = consumer.consume(config.worker.batch_size, config.worker.batch_wait_ms / 1000)
+            messages = consumer.consume(size.records, config.worker.batch_wait_ms / 1000)
+            size.learn([RecordBatch(topic, messages)])
             for message in messages:
                 message.value()
             if messages:

@@ -141,12 +141,13 @@ class MeasuredWorker:
 def _work(config: Config, pipe: Connection) -> None:
     # Ctrl-C reaches every process of the terminal; this one is ended by the one that started it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from monitor.cli.tensorflow_loading import load_tensorflow
+    from monitor.allocation import keep_freed_memory
+    from monitor.cli.tensorflow_loading import load_tensorflow_for_scoring
     from monitor.garbage import spare_what_is_loaded
     from monitor.logs import configure_logging
 
     configure_logging(config.worker.log_format, "error")
-    load_tensorflow()
+    load_tensorflow_for_scoring()
     from detectors.errors import DetectorError
     from monitor.assembly import open_worker
     from monitor.worker import Worker
@@ -163,6 +164,7 @@ def _work(config: Config, pipe: Connection) -> None:
     with suppress(BrokenPipeError):
         try:
             worker = open_worker(config)
+            keep_freed_memory()
             spare_what_is_loaded()
             pipe.send(_usage(worker.stages))
             threading.Thread(target=answer, args=(worker,), daemon=True).start()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.options import ExampleCommand, config_option, read_config
-from monitor.cli.tensorflow_loading import load_tensorflow
+from monitor.cli.tensorflow_loading import load_tensorflow_for_scoring
 
 if TYPE_CHECKING:
     from monitor.worker import Worker
@@ -41,7 +41,8 @@ def worker(config_path: Path) -> None:
     configure_logging(config.worker.log_format, config.worker.log_level)
 
     # This takes seconds; a wrong config is told at once.
-    load_tensorflow()
+    load_tensorflow_for_scoring()
+    from monitor.allocation import keep_freed_memory
     from monitor.assembly import open_worker
     from monitor.checks.findings import Severity, require
     from monitor.checks.setup import check_all
@@ -52,6 +53,7 @@ def worker(config_path: Path) -> None:
         log.log(level, "%s: %s", finding.subject, finding.sentence)
     worker = open_worker(config, config_path)
     stop.attach(worker)
+    keep_freed_memory()
     spare_what_is_loaded()
     worker.run()
     log.info("Stopped.")

@@ -91,15 +91,27 @@ class BatchConsumer(GroupOffsets):
         """Whether the group has taken this consumer in; a member may be without partitions."""
         return bool(self._consumer.memberid())
 
-    def poll(self, most: int, timeout_seconds: float) -> list[RecordBatch]:
-        """Return the next records, a batch for each topic; waits for at most ``timeout_seconds``.
+    def poll(self, most: int, timeout_seconds: float, fill_seconds: float = 0.0) -> list[RecordBatch]:
+        """Return the next records, a batch for each topic.
+
+        Parameters
+        ----------
+        most
+            Most records to return.
+        timeout_seconds
+            How long to wait for the first of them.
+        fill_seconds
+            How long to wait for more once there is one; what has come already is never waited for.
 
         Raises
         ------
         KafkaError
             If the broker refuses this consumer for good.
         """
-        messages: list[Message] = self._consumer.consume(most, timeout_seconds)
+        # A single call would wait for the whole time unless it finds as many as it may return.
+        messages: list[Message] = self._consumer.consume(1, timeout_seconds)
+        if messages and most > 1:
+            messages += self._consumer.consume(most - 1, fill_seconds)
         if self._fatal is not None:
             raise KafkaError(self._fatal)
         by_topic: dict[str | None, list[Message]] = {}

@@ -41,7 +41,7 @@ def test_a_minimal_config_gets_the_documented_defaults() -> None:
         "auto.offset.reset": "earliest",
     }
     assert (config.redis.prefix, config.redis.socket_timeout_seconds) == ("drift", 5.0)
-    assert (config.worker.batch_size, config.worker.batch_wait_ms) == (5000, 50)
+    assert (config.worker.batch_size, config.worker.batch_wait_ms) == (20_000, 5)
     assert (monitor.input.format, monitor.input.max_bytes, monitor.prediction) == ("json", 1_048_576, "event")
     assert (monitor.segment_by, monitor.window.hop, monitor.window.max_age_seconds) == ("none", None, None)
     assert (monitor.test.name, monitor.test.alternative, monitor.test.p_val) == ("ks_2samp", "higher", 0.05)
