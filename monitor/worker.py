@@ -38,6 +38,7 @@ DELIVERY_SECONDS = 3.0
 IDLE_SECONDS = 0.05
 """How long to wait for events before looking after alerts, windows that age, and a changed config."""
 
+
 class Worker:
     """Reads the input topics of a config until told to stop.
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import numpy as np
+import redis
 import tensorflow as tf
 
 from detectors import ModelDistillation, save_detector
@@ -24,8 +25,12 @@ from tests.workers import WorkerUnderTest, monitor_config
 
 IMAGE_SHAPE = (32, 32, 3)
 IMAGE_CLASSES = 10
+NARROW = (64, 32, 16)
+"""Filters of the narrow student: a quarter of those of the student that comes with the CIFAR-10 images."""
 SEGMENTS = 10_000
 MONITORS = 100
+OPEN_WINDOWS = 100
+OPEN_SCORES = 1000
 FORWARD_SECONDS = 1.0
 FORWARD_BATCHES = (16, 32, 64, 128, 256, 512, 1024)
 DELAY_SECONDS = 20.0
@@ -49,7 +54,7 @@ def tensors_over_bare(servers: Servers, label: str) -> float:
 
 def tensors_over_forward_pass(servers: Servers, label: str) -> float:
     """Raw tensors of CIFAR size, narrow student, one worker, over the forward pass at its best batch size."""
-    student = _convolutional(16)
+    student = _convolutional(*NARROW)
     bundle = servers.directory / f"narrow-{label}"
     reference = np.random.default_rng(0).exponential(size=500)
     save_detector(ModelDistillation(distilled_model=student, threshold=1.0), bundle, reference=reference)
@@ -122,6 +127,19 @@ def memory(servers: Servers, label: str) -> float:
     return resident - float(alone.split()[-1])
 
 
+def window_memory(servers: Servers, label: str) -> float:
+    """Bytes of Redis for an open window of 1,000 scores, with all that is kept beside it."""
+    config = servers.config(servers.tiny.path, segment_by="field", window={"size": 2 * OPEN_SCORES})
+    count = OPEN_WINDOWS * OPEN_SCORES
+    with (
+        servers.filled(config, servers.json_events(OPEN_WINDOWS), count) as deployment,
+        closing(redis.Redis.from_url(servers.redis.url)) as client,
+    ):
+        drain_worker(deployment.for_run("worker"), count)
+        sizes = (client.memory_usage(key, samples=0) or 0 for key in client.scan_iter())
+        return sum(sizes) / OPEN_WINDOWS
+
+
 def start(servers: Servers, label: str) -> float:
     """Seconds from ``drift-monitor worker`` to its first event, over those of ``import tensorflow``."""
     config = servers.config(servers.tiny.path)
@@ -176,15 +194,13 @@ def _forward_pass(model: tf.keras.Model) -> float:
     return best
 
 
-def _convolutional(filters: int) -> tf.keras.Model:
-    """A student like the published one, but narrow."""
+def _convolutional(*filters: int) -> tf.keras.Model:
+    """A student built like the one of the CIFAR-10 models."""
     layers = tf.keras.layers
     return tf.keras.Sequential(
         [
             tf.keras.Input(IMAGE_SHAPE),
-            layers.Conv2D(filters, 4, strides=2, padding="same", activation="relu"),
-            layers.Conv2D(filters, 4, strides=2, padding="same", activation="relu"),
-            layers.Conv2D(filters, 4, strides=2, padding="same", activation="relu"),
+            *(layers.Conv2D(n, 4, strides=2, padding="same", activation="relu") for n in filters),
             layers.Flatten(),
             layers.Dense(IMAGE_CLASSES, activation="softmax"),
         ]
@@ -234,6 +250,7 @@ ROWS: dict[str, tuple[Row, str, float]] = {
     "monitors": (monitors, "at most", 0.2),
     "two-workers": (two_workers, "at least", 1.7),
     "delay": (delay, "at most", 150.0),
+    "window-memory": (window_memory, "at most", 6000.0),
     "memory": (memory, "at most", 150.0),
     "start": (start, "at most", 2.0),
 }
