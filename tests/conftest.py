@@ -48,6 +48,19 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the notes of a process that ran a part of the tests to the one that reports."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["notes"] = _notes
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over the notes of a process that ran a part of the tests."""
+    found = getattr(node, "workeroutput", {}).get("notes", [])
+    _notes.extend(note for note in found if note not in _notes)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs Apache Kafka where there is none."""
     if item.get_closest_marker("real_broker") and not _external_kafka():
