@@ -99,7 +99,9 @@ def _read_number(cursors: Cursors) -> npt.NDArray[np.float64]:
     kinds = _number_kinds(codes)
     for kind, part in cursors.each_kind(kinds):
         if kind in NUMBERS:
-            numbers[kinds == kind] = part.gather(NUMBERS[kind].itemsize).view(NUMBERS[kind])[:, 0]
+            # A signalling NaN is no reason for a warning: the value is rejected for it.
+            with np.errstate(invalid="ignore"):
+                numbers[kinds == kind] = part.gather(NUMBERS[kind].itemsize).view(NUMBERS[kind])[:, 0]
         elif kind != _SMALL:
             part.doubt()
     return numbers
