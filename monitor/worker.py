@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from monitor.batch_sizes import BatchSize
 from monitor.config import Config
@@ -332,7 +332,9 @@ class Worker:
             log.warning("%s Unsettled windows are left to another worker.", error)
         if self._consumer.group_answers():
             self._commit(self._positions, wait=True)
-            self._consumer.close()
+            # The group may hand over partitions at this very moment, which are not taken up any more.
+            with suppress(AbandonedError):
+                self._consumer.close()
         else:
             log.warning("Kafka does not answer; the group finds out by itself that this worker has left.")
 
