@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from monitor.config import MonitorConfig
 from monitor.metrics.instruments import Instruments
@@ -181,21 +179,6 @@ def test_wrong_options_are_refused(
 ) -> None:
     with pytest.raises(CodecError, match=sentence):
         new_codec(**options)
-
-
-KINDS = st.sampled_from(["x.request", "x.response", "x"])
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-@given(st.lists(st.tuples(st.binary(max_size=9), st.text(max_size=2), KINDS), max_size=8))
-def test_whatever_comes_is_accepted_rejected_or_waits(
-    new_codec: Callable[..., PairsCodec], records: list[tuple[bytes, str, str]]
-) -> None:
-    sent = batch(*[(0, n, v, headers(id=i, type=t)) for n, (v, i, t) in enumerate(records)])
-    found = new_codec().decode(sent)
-
-    rows = [*found.rows.tolist(), *found.waiting, *(one.row for one in found.rejected)]
-    assert sorted(rows) == list(range(len(records)))
 
 
 def test_an_id_that_cannot_be_written_is_refused(new_codec: Callable[..., PairsCodec]) -> None:

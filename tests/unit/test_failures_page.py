@@ -12,7 +12,7 @@ def test_every_row_names_tests_that_exist():
     rows = [
         line.strip("| ").split(" | ")
         for line in (REPO / "docs" / "failures.md").read_text().splitlines()
-        if line.startswith("| ") and not line.startswith(("| Failure", "| ---"))
+        if line.startswith("| ") and not line.startswith(("| Failure", "| ---", "| Format", "| `"))
     ]
     there = {
         name

@@ -435,12 +435,3 @@ def test_whatever_the_bytes_the_fast_way_says_what_the_exact_one_says(schema, se
     batch = AvroCodec(SHAPE, schema_registry=SchemasInMemory({1: schema})).decode(batch_of(sent))
 
     assert as_decoded(batch, len(sent)) == [as_told(schema, value) for value in sent]
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.one_of(st.none(), st.binary(max_size=40), st.binary(max_size=40).map(b"\0\0\0\0\1".__add__)))
-)
-def test_garbage_is_rejected_and_never_raises(values):
-    batch = AvroCodec(SHAPE, schema_registry=SchemasInMemory({1: FULL})).decode(batch_of(values))
-    assert len(batch) + len(batch.rejected) == len(values)

@@ -6,8 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from streams.codecs.cloudevents_codec import CloudEventsCodec
 from streams.errors import CodecError
@@ -132,25 +130,3 @@ def test_structured_mode_holds_json_alone() -> None:
 def test_wrong_options_are_refused(options: Any, sentence: str) -> None:
     with pytest.raises(CodecError, match=sentence):
         CloudEventsCodec(SCHEMA, **options)
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([binary(), structured(), binary({}), (None, [])]),
-            st.integers(0, 120),
-            st.binary(max_size=2),
-            st.sampled_from([None, ("ce_time", b"\xff"), ("ce_id", None), ("ce_", b"x")]),
-        ),
-        min_size=1,
-        max_size=6,
-    )
-)
-def test_whatever_comes_is_accepted_or_rejected(damaged: Any) -> None:
-    records = []
-    for (value, headers), at, scrap, extra in damaged:
-        changed = value and value[:at] + scrap + value[at + len(scrap) :]
-        records.append((changed, [*headers, extra] if extra else headers))
-    batch = decode(*records)
-
-    assert sorted([*batch.rows.tolist(), *(one.row for one in batch.rejected)]) == list(range(len(records)))

@@ -206,12 +206,3 @@ def test_whatever_the_bytes_the_fast_way_says_what_the_exact_one_says(sent, chan
     sent_values = [bytes(value) for value in values]
 
     assert as_decoded(decode(*sent_values), len(sent)) == [as_told(value) for value in sent_values]
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.one_of(st.none(), st.binary(max_size=40), st.binary(max_size=40).map(b"\x83\xa2id".__add__)))
-)
-def test_garbage_is_rejected_and_never_raises(values):
-    batch = decode(*values)
-    assert len(batch) + len(batch.rejected) == len(values)
