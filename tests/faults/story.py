@@ -368,7 +368,7 @@ class Run:
     def outcome(self) -> Outcome:
         """Read what has become of the story."""
         alerts, dead_letters = self._tails.read()
-        found = Outcome({}, [_alert(message) for message in alerts], [_origin(m) for m in dead_letters])
+        found = Outcome({}, [alert_of(message) for message in alerts], [origin_of(m) for m in dead_letters])
         found.flushed = self._flushed
         for monitor, state in self._states.items():
             for segment, account in self._segments(monitor).items():
@@ -470,13 +470,15 @@ def tails(place: Place) -> Iterator[Tails]:
         opened.close()
 
 
-def _alert(message: Message) -> tuple[str, tuple[Any, ...]]:
+def alert_of(message: Message) -> tuple[str, tuple[Any, ...]]:
+    """Return the id of an alert, and what it is about: monitor, segment, type, offsets."""
     alert = json.loads(message.value())
     data = alert["data"]
     offsets = json.dumps(data["window"]["offsets"], sort_keys=True)
     return alert["id"], (data["monitor"], data["segment"], alert["type"], offsets)
 
 
-def _origin(message: Message) -> tuple[int, int]:
+def origin_of(message: Message) -> tuple[int, int]:
+    """Return the partition and offset that a dead letter is of."""
     found = dict(message.headers())
     return int(found[headers.REJECT_PARTITION]), int(found[headers.REJECT_OFFSET])
