@@ -49,12 +49,18 @@ class SegmentHistory:
         Its last judged window with the scores; None before the first verdict.
     open_count
         Scores in its open window.
+    drifted
+        Its last drifted window with the scores; None when none has drifted.
+    rejected
+        Rejected events of the whole monitor, by reason.
     """
 
     verdicts: Sequence[Verdict]
     alert: AlertState | None
     last: ClosedWindow | None
     open_count: int
+    drifted: ClosedWindow | None
+    rejected: Mapping[str, int]
 
 
 def read_segment(
@@ -67,13 +73,17 @@ def read_segment(
         pipe.hget(keys.alerts, segment)
         pipe.get(keys.last(segment))
         pipe.hget(keys.open, segment)
+        pipe.get(keys.marked(segment))
+        pipe.hgetall(keys.rejected)
         stored: list[Any] = pipe.execute()
-    verdicts, alert, last, opened = stored
+    verdicts, alert, last, opened, drifted, rejected = stored
     return SegmentHistory(
         verdicts=_oldest_first(verdicts),
         alert=None if alert is None else Standing.decode(alert).alert,
         last=None if last is None else last_settled(segment, last),
         open_count=0 if opened is None else open_count(opened),
+        drifted=None if drifted is None else last_settled(segment, drifted),
+        rejected=_by_reason(rejected),
     )
 
 
@@ -112,10 +122,13 @@ class MonitorGlance:
         Every segment that has had an event, by name.
     awaiting
         Closed windows that await their verdict.
+    rejected
+        Rejected events by reason.
     """
 
     segments: Sequence[SegmentGlance]
     awaiting: int
+    rejected: Mapping[str, int]
 
 
 class GlanceReader:
@@ -148,8 +161,9 @@ class GlanceReader:
             pipe.hgetall(self._keys.alerts)
             pipe.hgetall(self._keys.open)
             pipe.hlen(self._keys.closed)
+            pipe.hgetall(self._keys.rejected)
             stored: list[Any] = pipe.execute()
-            epoch, alerts, opened, awaiting = stored
+            epoch, alerts, opened, awaiting, rejected = stored
             if epoch != self._epoch:
                 # Another data set: what was read of the lost one may look like part of this one.
                 self._epoch, self._known = epoch, {}
@@ -159,6 +173,7 @@ class GlanceReader:
                     self._glance(name, alerts, opened) for name in sorted(alerts.keys() | opened.keys())
                 ],
                 awaiting=awaiting,
+                rejected=_by_reason(rejected),
             )
 
     def _learn(self, client: Any, alerts: Mapping[bytes, bytes]) -> None:
@@ -188,3 +203,9 @@ class GlanceReader:
 
 def _oldest_first(stored: Sequence[bytes]) -> list[Verdict]:
     return [Verdict.decode(raw) for raw in reversed(stored)]
+
+
+def _by_reason(stored: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Numbers of rejected events, the most frequent reason first."""
+    counts = {reason.decode(): int(count) for reason, count in stored.items()}
+    return dict(sorted(counts.items(), key=lambda one: -one[1]))

@@ -23,6 +23,7 @@ from monitor.topic_reader import readers
 from monitor.unpaired import UnpairedHalves
 from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
+from streams.events import RejectedEvent
 from streams.kafka.commits import Mark, counter_tags
 from streams.kafka.group_offsets import Partition
 from streams.records import RecordBatch
@@ -176,19 +177,19 @@ class Pipeline:
         """Decode and score a batch; rejected records are on their way to the dead letters then."""
         reading = self._readers[records.topic].read(records, self.stages)
         self._instruments.read(records.topic, len(records), reading.refused)
-        for topic, rejected in reading.rejected.items():
-            self._dead_letters.send(topic, records, rejected)
+        for topic, events in reading.rejected.items():
+            self._dead_letters.send(topic, records, events)
         for part in reading.parts:
             if part.watch.config.scores is not None and self._scores is not None:
                 self._scores.send(part.watch.config.scores.topic, part, records)
         next_offsets = _next_offsets(records)
-        return ScoredBatch(
-            records.topic,
-            next_offsets,
-            len(records) - len(reading.refused),
-            len(reading.refused),
-            [(watch, Batch(rows, segments, next_offsets)) for watch, rows, segments, _ in reading.parts],
-        )
+        lost = {topic: _places(records, events) for topic, events in reading.rejected.items()}
+        pending = []
+        for watch, rows, segments, _ in reading.parts:
+            rejected = lost.get(watch.config.dead_letters.topic, ())
+            pending.append((watch, Batch(rows, segments, next_offsets, rejected=rejected)))
+        refused = len(reading.refused)
+        return ScoredBatch(records.topic, next_offsets, len(records) - refused, refused, pending)
 
     def count(self, batch: ScoredBatch) -> None:
         """Put a batch into the windows, judge those that are full, and settle earlier verdicts.
@@ -339,3 +340,10 @@ class Pipeline:
 def _next_offsets(records: RecordBatch) -> dict[int, int]:
     # The last record of a partition comes last, so it is the one that stays in the dict.
     return dict(zip(records.partitions.tolist(), (records.offsets + 1).tolist(), strict=True))
+
+
+def _places(records: RecordBatch, rejected: Sequence[RejectedEvent]) -> list[tuple[int, int, str]]:
+    """Partition, offset and reason of each rejected event."""
+    rows = [event.row for event in rejected]
+    reasons = [event.reason.value for event in rejected]
+    return list(zip(records.partitions[rows].tolist(), records.offsets[rows].tolist(), reasons, strict=True))

@@ -76,6 +76,17 @@ class SeededMonitor:
         """Draw scores that are higher than the reference's."""
         return (self.clean(count) + np.float32(1.5)).astype(np.float32)
 
+    def reject(self, reasons: Sequence[str]) -> None:
+        """Count events that were rejected for these reasons."""
+        places = [(0, self._offset + i, reason) for i, reason in enumerate(reasons)]
+        self._offset += len(reasons)
+        none = np.empty(0, np.int64)
+        rows = ScoredRows(none.astype(np.float32), none.astype(np.int32), none, none, none, ids=None)
+        batch = Batch(rows, None, {0: self._offset}, rejected=places)
+        call = self.store.append_call(batch)
+        assert call is not None
+        assert self.store.append_reply(batch, self.connection.run([call])[0]) is not None
+
     def feed(self, scores: Mapping[str, npt.NDArray[np.float32]], now_ms: int) -> Sequence[Verdict]:
         """Count scores by segment, test the windows that they fill at a time, and settle the verdicts."""
         total = sum(map(len, scores.values()))

@@ -85,6 +85,7 @@ class _Watched:
         return {
             **self._description(),
             "awaiting": glance.awaiting,
+            "rejected": glance.rejected,
             "segments": [_glance(segment) for segment in glance.segments],
         }
 
@@ -112,7 +113,9 @@ class _Watched:
                 "alert": [None if moment.alert is None else moment.alert.value for moment in moments],
             },
             "rate": present_rate(verdicts, hop),
+            "rejected": history.rejected,
             "last": None if history.last is None else self._last(history.last, verdicts),
+            "drifted": None if history.drifted is None else _named(history.drifted),
         }
 
     def _description(self) -> dict[str, Any]:
@@ -155,9 +158,7 @@ class _Watched:
             else:
                 comparison = compare(window.scores, reference, self._config.test.alternative).to_json()
         return {
-            "sequence": window.sequence,
-            "offsets": _offsets(window.pane.offsets),
-            "examples": [example._asdict() for example in window.pane.examples],
+            **_named(window),
             "comparison": comparison,
             "problem": problem,
         }
@@ -185,6 +186,16 @@ def _glance(glance: SegmentGlance) -> dict[str, Any]:
             "statistic": [round(verdict.statistic, 2) for verdict in glance.recent],
             "drift": [verdict.drift for verdict in glance.recent],
         },
+    }
+
+
+def _named(window: ClosedWindow) -> dict[str, Any]:
+    """Name a window and its highest-scoring events."""
+    return {
+        "sequence": window.sequence,
+        "end_ms": window.pane.end_ms,
+        "offsets": _offsets(window.pane.offsets),
+        "examples": [example._asdict() for example in window.pane.examples],
     }
 
 

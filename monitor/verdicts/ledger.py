@@ -8,7 +8,7 @@ worker judges again, with the same alert id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -157,6 +157,7 @@ class Ledger:
                         standing=announced.standing.encode(),
                         windows=[judged.window for judged in settled],
                         verdicts=[judged.verdict.encode() for judged in settled],
+                        marked=_last_drifted(settled),
                     )
                 )
         return settlements
@@ -192,3 +193,8 @@ class Ledger:
             )
             sent = Delivered() if kind is None else self._publish(judged, kind, alert)
             docket.applied.append(_Applied(judged, sent, docket.standing))
+
+
+def _last_drifted(settled: Sequence[JudgedWindow]) -> int | None:
+    """Place of the last window that has drifted: the one that people ask about when all is well again."""
+    return max((place for place, one in enumerate(settled) if one.verdict.drift), default=None)

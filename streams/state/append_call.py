@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
 
 from streams.state import window_bytes
+from streams.state.batches import Planned
 from streams.state.open_windows import OpenWindows
-from streams.state.planning import Plan
 from streams.state.redis_connection import ScriptCall, load_script
 from streams.state.redis_keys import MonitorKeys
 from streams.state.windows import SCORE_DTYPE
@@ -40,7 +41,7 @@ def append_call(
     window_size: int,
     advances: Sequence[Advance],
     windows: OpenWindows,
-    plan: Plan,
+    planned: Planned,
 ) -> ScriptCall:
     """Encode one batch.
 
@@ -57,10 +58,11 @@ def append_call(
     advances
         Partitions of the batch.
     windows
-        The open windows that the plan starts from.
-    plan
-        What happens to them.
+        The open windows that the batch finds.
+    planned
+        What the batch does.
     """
+    plan = planned.plan
     partitions = [advance.partition for advance in advances]
     partitions += sorted({dependency.partition for dependency in plan.dependencies}.difference(partitions))
     number = {partition: i for i, partition in enumerate(partitions, start=1)}
@@ -106,6 +108,8 @@ def append_call(
         args += [sequence, (stop - taken[segment]) * SCORE_DTYPE.itemsize, kept * SCORE_DTYPE.itemsize]
         taken[segment] = stop
     args += [closing.encode() for closing in plan.closings]
+    args += chain.from_iterable(planned.rejected.items())
     shared = [keys.progress, keys.open, keys.details, keys.scores]
     shared += [keys.closed, keys.leases, keys.alerts, keys.reference]
-    return ScriptCall(APPEND, shared + [keys.depends(partition) for partition in partitions], args)
+    depends = [keys.depends(partition) for partition in partitions]
+    return ScriptCall(APPEND, [*shared, *depends, keys.rejected], args)

@@ -23,10 +23,13 @@ class Planned:
         For each partition that the batch brings forward, the offset after its last record.
     plan
         What becomes of the open windows.
+    rejected
+        How many of its events were rejected, by reason.
     """
 
     next_offsets: Mapping[int, int]
     plan: Plan
+    rejected: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -43,6 +46,8 @@ class Batch:
         For each partition in the batch (rejected events included), the offset after its last record.
     default_segment
         Segment of rows when ``segments`` is None.
+    rejected
+        Partition, offset and reason of each rejected event.
     planned
         What the batch was last found to do.
     """
@@ -51,6 +56,7 @@ class Batch:
     segments: Sequence[str] | None
     next_offsets: Mapping[int, int]
     default_segment: str = "all"
+    rejected: Sequence[tuple[int, int, str]] = ()
     planned: Planned | None = field(default=None, init=False, repr=False)
 
     def leave_out(self, rows: npt.NDArray[np.bool_]) -> None:

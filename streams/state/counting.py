@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -52,11 +53,14 @@ class Counting:
         batch.leave_out(_before(batch.rows, self.progress))
         if self._frontiers:
             batch.leave_out(self._settled(batch))
+        rejected = Counter(
+            reason for number, offset, reason in batch.rejected if offset >= self.progress.get(number, 0)
+        )
         ahead = {p: o for p, o in batch.next_offsets.items() if o > self.progress.get(p, -1)}
         if not ahead:
             return None
         segments = [batch.default_segment] if batch.segments is None else batch.segments
-        return Planned(ahead, plan_rows(self.windows, self.policy, batch.rows, segments, now_ms))
+        return Planned(ahead, plan_rows(self.windows, self.policy, batch.rows, segments, now_ms), rejected)
 
     def carry_out(self, planned: Planned) -> None:
         """Take a plan as done."""

@@ -58,6 +58,11 @@ class MonitorKeys:
         return self._key("frontiers")
 
     @property
+    def rejected(self) -> str:
+        """Hash: number of rejected events that were counted, by reason."""
+        return self._key("rejected")
+
+    @property
     def closed(self) -> str:
         """Hash: closed windows that await their verdict."""
         return self._key("closed")
@@ -102,6 +107,10 @@ class MonitorKeys:
     def last(self, segment: str) -> str:
         """String: a segment's last settled window with its scores, kept for people to look at."""
         return self._key(f"last:{segment}")
+
+    def marked(self, segment: str) -> str:
+        """String: the last settled window that was marked as worth a look for longer."""
+        return self._key(f"marked:{segment}")
 
 
 def thresholds_key(prefix: str) -> str:

@@ -29,6 +29,9 @@ class Settlement:
         The windows.
     verdicts
         One encoded verdict a window, for the history.
+    marked
+        Place among the windows of the last one to be kept for people until the next that is marked; None
+        for none.
     """
 
     segment: str
@@ -36,6 +39,7 @@ class Settlement:
     standing: bytes
     windows: Sequence[ClosedWindow]
     verdicts: Sequence[bytes]
+    marked: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,14 @@ def settle_call(
     args: list[str | bytes | int] = [epoch, history, len(partitions), len(settlements)]
     for settlement in settlements:
         args += [settlement.segment, settlement.after or "", settlement.standing]
-        args.append(len(settlement.windows))
+        args += [len(settlement.windows), 0 if settlement.marked is None else settlement.marked + 1]
         for window, verdict in zip(settlement.windows, settlement.verdicts, strict=True):
             args += [window.sequence, verdict]
     names = [keys.progress, keys.closed, keys.leases, keys.alerts]
     names += [keys.depends(partition) for partition in partitions]
     names += [keys.verdicts(settlement.segment) for settlement in settlements]
     names += [keys.last(settlement.segment) for settlement in settlements]
+    names += [keys.marked(settlement.segment) for settlement in settlements]
     return ScriptCall(SETTLE, names, args)
 
 

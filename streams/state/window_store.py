@@ -237,7 +237,7 @@ class WindowStore:
         progress = self._known.progress
         advances = [Advance(p, progress.get(p), offset) for p, offset in planned.next_offsets.items()]
         size, windows = self.policy.size, self._known.windows
-        return append_call(self.keys, self._epoch, self._lease_ms, size, advances, windows, planned.plan)
+        return append_call(self.keys, self._epoch, self._lease_ms, size, advances, windows, planned)
 
     def _appended(self, planned: Planned, reply: Sequence[Any]) -> Appended | None:
         if reply[0] != b"ok":

@@ -230,6 +230,38 @@ class TestSegment:
             "#events-note"
         )
 
+    def test_events_of_the_last_drifted_window_stay_after_a_recovery(self, browser, seeded, serve):
+        monitor = seeded("digits", 50)
+        play(monitor, ".xx")
+        drifted = read_segment(monitor.connection, monitor.keys, "all").last
+        url = serve(monitor)
+        open_segment(browser, url, "digits")
+        browser.wait_for_text("#picked", "3, ")
+        assert not browser.run("return document.querySelector('#drifted').checkVisibility()")
+
+        for i in (3, 4):
+            monitor.feed({"all": monitor.clean()}, START_MS + i * MINUTE_MS)
+        browser.wait_for_text("#drifted-note", "Window 3, offsets 0: 100\N{EN DASH}149.")
+        assert browser.text("#segment-state") == "normal"
+        assert browser.cells("#drifted-events tr") == [
+            [example.id, f"0 : {example.offset}", f"{example.score:.3g}"] for example in drifted.pane.examples
+        ]
+        assert "Window 5." in browser.text("#events-note")
+        assert len(browser.cells("#events tr")) == 5
+
+    def test_rejected_events_are_told_by_reason(self, browser, seeded, serve):
+        monitor = seeded("digits")
+        play(monitor, "..", "eu")
+        url = serve(monitor)
+        browser.driver.get(url)
+        assert "ejected" not in browser.wait_for_text("#summary", "watched")
+
+        monitor.reject(["wrong_shape", "not_finite", "wrong_shape"])
+        browser.wait_for_text("#summary", "Rejected events: digits 3.")
+        open_segment(browser, url, "digits", "eu")
+        tile = browser.wait_for_text("#tiles > div:last-child", "wrong shape 2, not finite 1")
+        assert tile.splitlines() == ["Rejected events", "3", "wrong shape 2, not finite 1"]
+
     def test_table_of_windows_holds_the_verdicts(self, browser, seeded, serve):
         monitor = seeded("digits")
         play(monitor, "...xxx..")

@@ -107,6 +107,25 @@ class TestAppend:
         assert [window.sequence for window in closed] == [1, 2, 3]
         assert [window.pane.offsets for window in closed] == [{0: (0, 9)}, {0: (10, 19)}, {0: (20, 29)}]
 
+    def test_rejected_events_are_counted_once_whoever_meets_them(self, new_store, redis_client):
+        one, zombie = new_store(), new_store()
+
+        def reject(store: WindowStore, rejected: Sequence[tuple[int, int, str]], end: int) -> None:
+            batch = Batch(rows(0, -1), None, {0: end}, rejected=rejected)
+            while (call := store.append_call(batch)) is not None:
+                if store.append_reply(batch, store._redis.run([call])[0]) is not None:
+                    return
+
+        def counted() -> dict[bytes, bytes]:
+            return redis_client.hgetall(KEYS.rejected)
+
+        reject(one, [(0, 1, "not_finite"), (0, 3, "too_large"), (0, 4, "not_finite")], 5)
+        assert counted() == {b"not_finite": b"2", b"too_large": b"1"}
+
+        reject(zombie, [(0, 3, "too_large"), (0, 4, "not_finite"), (0, 5, "wrong_shape")], 6)
+        reject(one, [(0, 5, "wrong_shape")], 6)
+        assert counted() == {b"not_finite": b"2", b"too_large": b"1", b"wrong_shape": b"1"}
+
     def test_redelivered_events_are_skipped(self, new_store):
         one, zombie = new_store(), new_store()
         append(one, rows(0, 7))
@@ -299,6 +318,21 @@ class TestSettle:
         assert redis_client.lrange(KEYS.verdicts("all"), 0, -1) == [b"v3", b"v2"]
         assert at_once(store, store.reading_alerts(["all", "other"])) == {"all": b"3 []", "other": None}
         assert (settled.refused, settled.depends_on) == ({}, {0: 30})
+
+    def test_marked_window_stays_until_the_next_that_is_marked(self, new_store, redis_client):
+        store = new_store()
+        closed = append(store, rows(0, 49)).closed
+
+        def kept() -> tuple[int, list[list[int]]]:
+            window = last_settled("all", redis_client.get(KEYS.marked("all")))
+            return window.sequence, scores([window])
+
+        settle(store, Settlement("all", 0, b"1 []", closed[:1], [b"v1"]))
+        assert redis_client.get(KEYS.marked("all")) is None
+        settle(store, Settlement("all", 1, b"4 []", closed[1:4], [b"v2", b"v3", b"v4"], marked=1))
+        assert kept() == (3, scores(closed[2:3]))
+        settle(store, Settlement("all", 4, b"5 []", closed[4:], [b"v5"]))
+        assert kept() == (3, scores(closed[2:3]))
 
     def test_last_settled_window_stays_to_be_looked_at(self, new_store, connection, redis_client):
         store = new_store()

@@ -42,7 +42,9 @@ function inOrder(one, other) {
 function tell(items, monitors, now) {
   const scope = `${count(items.length, "segment")} of ${count(monitors.length, "monitor")}`;
   const waiting = monitors.reduce((sum, monitor) => sum + monitor.awaiting, 0);
-  const backlog = waiting ? ` ${count(waiting, "window")} wait for a verdict.` : "";
+  const rejecting = monitors.filter((monitor) => Object.keys(monitor.rejected).length).map(rejectsOf);
+  const rejected = rejecting.length ? ` Rejected events: ${rejecting.join(", ")}.` : "";
+  const backlog = `${waiting ? ` ${count(waiting, "window")} wait for a verdict.` : ""}${rejected}`;
   const drifting = items.filter((item) => item.state === "drift");
   const pending = items.filter((item) => item.state === "pending").length;
   const more = pending ? ` ${count(pending, "segment")} had a drifted window, not yet enough for an alert.` : "";
@@ -62,6 +64,11 @@ function tell(items, monitors, now) {
     return { headline: "No verdict yet", summary: `A window is tested once it is full. ${waitingFor(items)}${backlog}` };
   }
   return { headline: "Nothing is drifting", summary: `${scope} watched.${more}${backlog}` };
+}
+
+function rejectsOf(monitor) {
+  const all = Object.values(monitor.rejected).reduce((sum, one) => sum + one, 0);
+  return `${monitor.monitor} ${all.toLocaleString("en")}`;
 }
 
 function howBad(last) {

@@ -33,7 +33,7 @@ export function showSegment(data, now) {
   showTiles(data, now);
   if (n === 0) return;
   // Ages go with the clock; the rest only with a new verdict.
-  const content = JSON.stringify([data.monitor, data.segment, verdicts, data.last]);
+  const content = JSON.stringify([data.monitor, data.segment, verdicts, data.last, data.drifted]);
   if (content === shown) return;
   shown = content;
   showEvents(data);
@@ -98,6 +98,13 @@ function showTiles(data, now) {
     version,
   ]);
   tiles.push(["Open window", data.open.toLocaleString("en"), `of ${data.window.size.toLocaleString("en")} scores`]);
+  const [why] = Object.keys(data.rejected);
+  if (why) {
+    const all = Object.values(data.rejected).reduce((sum, one) => sum + one, 0);
+    const reasons = Object.entries(data.rejected).map(([reason, times]) => `${reason} ${times.toLocaleString("en")}`);
+    const shown = reasons.length > 2 ? `${reasons[0]}, ${reasons.length - 1} more reasons` : reasons.join(", ");
+    tiles.push(["Rejected events", all.toLocaleString("en"), shown.replaceAll("_", " "), false, reasons.join(", ")]);
+  }
   const list = byId("tiles");
   while (list.children.length < tiles.length) {
     const tile = element("div");
@@ -121,9 +128,12 @@ function inForce(data) {
 }
 
 function showEvents(data) {
-  const { last, verdicts } = data;
-  const body = byId("events");
-  body.replaceChildren();
+  const { last, drifted: before, verdicts } = data;
+  // After a recovery it is still the drifted window that one asks about.
+  byId("drifted").hidden = !before || before.sequence === last?.sequence;
+  listEvents("drifted-events", before);
+  if (before) setText(byId("drifted-note"), `Window ${before.sequence}, offsets ${offsets(before.offsets)}.`);
+  listEvents("events", last);
   if (!last) {
     setText(byId("events-note"), "Not kept by the worker that judged the last window.");
     return;
@@ -131,13 +141,17 @@ function showEvents(data) {
   const index = verdicts.sequence.indexOf(last.sequence);
   const drifted = index >= 0 && verdicts.drift[index] ? ", which drifted" : "";
   setText(byId("events-note"), `Window ${last.sequence}${drifted}. Topic ${data.topic}, offsets ${offsets(last.offsets)}.`);
-  for (const example of last.examples) {
+}
+
+function listEvents(id, window) {
+  const rows = (window?.examples ?? []).map((example) => {
     const row = element("tr");
     const name = element("th", "", example.id ?? "without id");
     name.scope = "row";
     row.append(name, element("td", "", `${example.partition} : ${example.offset}`), element("td", "number", number(example.score)));
-    body.append(row);
-  }
+    return row;
+  });
+  byId(id).replaceChildren(...rows);
 }
 
 function makeCharts() {

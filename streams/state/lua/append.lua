@@ -11,6 +11,7 @@
 -- KEYS[8] reference  string: version of the current reference
 -- KEYS[9..]          Q "depends" sorted sets: "<sequence> <segment>" by first offset of one partition; the first
 --                    P of them are those of the partitions that advance
+-- KEYS[last]         hash of rejected events: reason -> how many were counted
 -- ARGV[1..5]  epoch, lease in ms, most bytes of scores beside an open window, P, Q
 -- ARGV[6]     for each segment six little-endian uint32: bytes of its name, of the stored head, of the new head,
 --             of the details (0: as they were), of the scores to append; number of closings
@@ -22,6 +23,7 @@
 -- ARGV[13..]  P times: partition, expected next offset or "", new next offset
 --             C closings, in the order of the segments: sequence, bytes to append first, bytes to keep
 --             C times: description
+--             for each reason that events of the batch were rejected for: reason, how many
 -- returns {"ok", reference or "", {first offset depended on or "" per partition},
 --          {scores of each closing}, {alert state or "" of each segment with closings}}
 --      or {"lost", stored epoch or ""}
@@ -140,6 +142,11 @@ write(KEYS[4], scores)
 for at = 1, #ARGV[12], 20 do
   local segment, sequence, set, offset = unpack_numbers('<I4I4I4d', ARGV[12], at)
   redis.call('ZADD', KEYS[8 + set], offset, sequence .. ' ' .. names[segment])
+end
+
+for at = next_description, #ARGV, 2 do
+  local counted = tonumber(redis.call('HGET', KEYS[#KEYS], ARGV[at]) or 0)
+  redis.call('HSET', KEYS[#KEYS], ARGV[at], counted + tonumber(ARGV[at + 1]))
 end
 
 local lows = {}

@@ -7,8 +7,10 @@
 -- KEYS[5..]          P "depends" sorted sets
 -- KEYS[..]           for each of the S segments its list of verdicts, newest first
 -- KEYS[..]           for each of the S segments its last settled window: "<sequence> <closed window>"
+-- KEYS[..]           for each of the S segments its last marked window, alike
 -- ARGV    epoch, verdicts kept a segment, P, S,
---         S times: segment, expected last sequence or "", new alert state, W, W times: sequence, verdict
+--         S times: segment, expected last sequence or "", new alert state, W, which of the W windows is the last
+--         that is marked (from 1; 0: none), W times: sequence, verdict
 -- returns {"ok", {for each segment "ok", or the alert state found instead (then nothing of it is written)},
 --          {for each of the P sets its lowest offset or ""}}
 --      or {"lost"} when the data set is another one
@@ -28,14 +30,18 @@ for s = 1, segments do
   if fits then
     redis.call('HSET', KEYS[4], segment, ARGV[cursor + 2])
   end
-  cursor = cursor + 4
+  local marked = tonumber(ARGV[cursor + 4])
+  cursor = cursor + 5
   local verdicts = KEYS[4 + partitions + s]
   for w = 1, windows do
     if fits then
       local window = ARGV[cursor] .. ' ' .. segment
-      local content = w == windows and redis.call('HGET', KEYS[2], window)
-      if content then
+      local content = (w == windows or w == marked) and redis.call('HGET', KEYS[2], window)
+      if content and w == windows then
         redis.call('SET', KEYS[4 + partitions + segments + s], ARGV[cursor] .. ' ' .. content)
+      end
+      if content and w == marked then
+        redis.call('SET', KEYS[4 + partitions + 2 * segments + s], ARGV[cursor] .. ' ' .. content)
       end
       redis.call('HDEL', KEYS[2], window)
       redis.call('ZREM', KEYS[3], window)
