@@ -24,6 +24,7 @@ sys.path.insert(0, str(REPO))
 import pytest
 import redis
 from confluent_kafka.admin import AdminClient, NewTopic
+from hypothesis import HealthCheck, settings
 from packaging.version import Version
 
 from tests.servers import kafka_jars
@@ -45,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; let a SIGTERM end the run as Ctrl-C does, so that servers are stopped."""
     config.addinivalue_line("markers", "real_broker: needs Apache Kafka; the mock cluster will not do")
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
+    # A machine that is busy is slow, which is no fault of what is tested.
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
