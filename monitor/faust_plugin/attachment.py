@@ -24,6 +24,7 @@ from monitor.faust_plugin.one_thread import OneThread
 from monitor.faust_plugin.records import RawTopic, record_batches
 from monitor.faust_plugin.sender import AppSender
 from monitor.faust_plugin.views import add_views
+from monitor.garbage import spare_what_is_loaded
 from monitor.metrics.instruments import Instruments
 from streams.errors import StreamError
 from streams.kafka.group_offsets import Partition
@@ -170,6 +171,8 @@ class _Attachment:
             endpoint = open_endpoint(self._config, pipeline, instruments)
             if endpoint is not None:
                 self._endpoint.enter_context(endpoint)
+            # The app's own agents would have to wait while TensorFlow's objects are looked at.
+            spare_what_is_loaded()
             self._intake = Intake(self._config, pipeline, sender, instruments, self._stopping)
         return self._intake
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ from tests.servers.kafka import KafkaBroker
 from tests.servers.redis import RedisServer
 from tests.traffic import MonitorState, TinyDetector
 from tests.workers import monitor_config, wait_until, write_config
+
+SETTLING_SECONDS = 8.0
 
 APP = """
 import json, os, sys, time
@@ -127,8 +130,8 @@ def _round(path, bootstrap, redis_url, tiny, values, attached, seconds, rate, or
             if attached:
                 wait_until("events", lambda: sum(state.counted().values()) > rate, 120)
             # What had piled up before is gone by then, and the model is compiled.
-            since = time.time() + 3
-            time.sleep(3 + seconds)
+            since = time.time() + SETTLING_SECONDS
+            time.sleep(SETTLING_SECONDS + seconds)
     finally:
         stopping.set()
         feeding.join()
@@ -166,6 +169,8 @@ def _percentiles(ages: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
+    # So that servers are stopped as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rate", type=int, default=500, help="inference events a second")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -61,6 +62,8 @@ def main(count: int) -> int:
 
 
 if __name__ == "__main__":
+    # So that servers are stopped as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=50_000)
     sys.exit(main(parser.parse_args().events))
