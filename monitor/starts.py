@@ -65,10 +65,11 @@ class Starts:
         MonitorError
             If offsets are gone that were not counted, and that is to be an error.
         """
+        # Asked before the bounds, which move on: others may be counting what comes in just now.
+        counted = self._pipeline.counted(partition)
         log_start, log_end = self._offsets.bounds(partition)
         if default is None:
             default = log_start if mark else self._beginning(partition, log_start, log_end)
-        counted = self._pipeline.counted(partition)
         start = start_of(mark, counted, log_start, log_end, default)
         self.admit(partition, start.joining, start.offset, log_end)
         where = f"partition {partition.number} of topic {partition.topic!r}"

@@ -188,7 +188,9 @@ def lay_points(passages: Passages, alert_topics: Collection[str], state_topic: s
 
 
 def _runs(sha: str) -> Callable[[Call], bool]:
-    return lambda call: any(one.script.sha == sha for one in call.args[0])
+    from streams.state.redis_connection import ScriptCall
+
+    return lambda call: any(isinstance(one, ScriptCall) and one.script.sha == sha for one in call.args[0])
 
 
 def _lay_around_sending(passages: Passages, alert_topics: Collection[str], state_topic: str | None) -> None:
