@@ -47,7 +47,7 @@ class FaustThread:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def stop(self, timeout: float = 20.0) -> None:
+    def stop(self, timeout: float = 60.0) -> None:
         """Stop it, as SIGTERM does, and fail if that takes too long."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)

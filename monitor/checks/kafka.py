@@ -291,6 +291,9 @@ class _Cluster:
         try:
             created[use.topic].result()
         except KafkaException as error:
+            if error.args[0].code() == ClientError.TOPIC_ALREADY_EXISTS:
+                # It was created a moment ago: for another use of it, or by another program.
+                return ok(use.subject, "exists")
             return failed(use.subject, f"could not be created ({use.where}): {error.args[0].str()}.")
         return ok(use.subject, "created")
 

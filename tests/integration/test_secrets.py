@@ -182,6 +182,7 @@ def test_a_worker_at_work_tells_no_secret(
     secured_kafka.create_topics(*topics.values(), f"state-{unique}")
     given = kafka_rights(
         {name: topics[use] for name, use in names.items()}
+        | {"drift-monitor-forward-": f"forward-{unique}-"}
         | {"drift-monitor-state": f"state-{unique}", "drift-monitor": topics["events"]}
     )[user]
     secured_kafka.allow(*given)

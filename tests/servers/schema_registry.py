@@ -92,7 +92,10 @@ def _application() -> Path:
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix="fetching-") as scratch:
         command = ["mvn", "--batch-mode", "--quiet", "--strict-checksums", UNPACK]
         command += [f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={scratch}/application"]
-        got = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        # Maven leaves a note of what it unpacked where it runs, and would not unpack it there again.
+        got = subprocess.run(
+            command, cwd=scratch, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
         if got.returncode != 0:
             said = (got.stdout + got.stderr)[-3000:]
             raise ServerError(f"Maven could not get {ARTIFACT}. It said:\n{said}")
