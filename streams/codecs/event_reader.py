@@ -189,7 +189,10 @@ def _packed_numbers(found: bytes, path: str, shape: tuple[int, ...]) -> npt.NDAr
             f"The field {path!r} has {len(found)} bytes, expected {math.prod(shape)} little-endian numbers of"
             " float32 or float64.",
         )
-    return checked_finite(np.frombuffer(found, dtype).astype(np.float64), path, shape)
+    # A signalling NaN is refused as any other, without a warning from the conversion.
+    with np.errstate(invalid="ignore"):
+        numbers = np.frombuffer(found, dtype).astype(np.float64)
+    return checked_finite(numbers, path, shape)
 
 
 def checked_finite(
