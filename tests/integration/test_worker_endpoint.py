@@ -134,7 +134,7 @@ def test_it_tells_what_it_has_done(start, tiny, kafka, redis_url, topics) -> Non
     assert probe.value("drift_monitor_assigned_partitions") == len(probe.values("drift_monitor_lag_offsets"))
     assert probe.value("drift_monitor_kafka_up") == probe.value("drift_monitor_redis_up") == 1
 
-    assert probe.value("drift_monitor_state", "m", "all") == 2
+    probe.worker.wait_for("the state", lambda: probe.value("drift_monitor_state", "m", "all") == 2)
     assert probe.values("drift_monitor_segments") == {
         ("m", "drift"): 1,
         ("m", "normal"): 0,
