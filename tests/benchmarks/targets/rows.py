@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import tensorflow as tf
 from detectors import ModelDistillation, save_detector
 from monitor.bench.delay import measure_delays
 from monitor.bench.deployment import CountedOffsets, Deployment, temporary_deployment
+from monitor.bench.events import Event
 from monitor.bench.throughput import drain_bare, drain_worker
 from monitor.bench.worker_process import MeasuredWorker
 from monitor.config import Config
@@ -28,6 +29,7 @@ IMAGE_CLASSES = 10
 NARROW = (64, 32, 16)
 """Filters of the narrow student: a quarter of those of the student that comes with the CIFAR-10 images."""
 SEGMENTS = 10_000
+PARTITIONS = 2
 MONITORS = 100
 OPEN_WINDOWS = 100
 OPEN_SCORES = 1000
@@ -96,11 +98,7 @@ def two_workers(servers: Servers, label: str) -> float:
     config = servers.config(bundle, input={"format": "tensor"})
     events = tensor_events(500, int(np.prod(IMAGE_SHAPE)), IMAGE_CLASSES)
     count = 8_000
-    rates = []
-    with servers.filled(config, events, count, partitions=2) as deployment:
-        for n in (1, 2):
-            rates.append(_drain_with(deployment.for_run(f"{n}-workers"), n, count))
-    return rates[1] / rates[0]
+    return _drain_with(servers, config, events, 2, count) / _drain_with(servers, config, events, 1, count)
 
 
 def delay(servers: Servers, label: str) -> float:
@@ -207,19 +205,28 @@ def _convolutional(*filters: int) -> tf.keras.Model:
     )
 
 
-def _drain_with(config: Config, n_workers: int, count: int) -> float:
-    """Events a second of some workers, each on a core of its own, from when all have begun."""
+def _drain_with(
+    servers: Servers, config: Config, events: Sequence[Event], n_workers: int, count: int
+) -> float:
+    """Events a second of some workers on two partitions, each worker on a core of its own."""
     cores = sorted(os.sched_getaffinity(0))
-    with closing(CountedOffsets(config)) as counted, ExitStack() as stack:
+    with servers.filled(config, events, 0, PARTITIONS) as deployment, ExitStack() as stack:
+        run = deployment.for_run("workers")
+        counted = stack.enter_context(closing(CountedOffsets(run)))
         workers = []
         for number in range(n_workers):
             with _on_core(cores[number % len(cores)]):
-                workers.append(stack.enter_context(MeasuredWorker(config)))
-        (first, *_) = workers
-        first.wait_until(lambda: all(worker.usage().stages.get("model", 0.0) > 0 for worker in workers))
+                workers.append(stack.enter_context(MeasuredWorker(run)))
+        sent = 0
+        # A worker that has scored something has joined the group.
+        while not all(worker.usage().stages.get("model", 0.0) > 0 for worker in workers):
+            servers.fill(deployment, events, PARTITIONS, PARTITIONS)
+            sent += PARTITIONS
+            workers[0].wait_until(lambda sent=sent: counted.total() >= sent)  # type: ignore[misc]
+        servers.fill(deployment, events, count, PARTITIONS)
         already, began = counted.total(), time.perf_counter()
-        first.wait_until(lambda: counted.total() >= count)
-        return (count - already) / (time.perf_counter() - began)
+        workers[0].wait_until(lambda: counted.total() >= sent + count)
+        return (sent + count - already) / (time.perf_counter() - began)
 
 
 @contextmanager

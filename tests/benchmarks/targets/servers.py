@@ -75,9 +75,13 @@ class Servers:
     ) -> Iterator[Deployment]:
         """Lend a deployment whose topic holds ``count`` events."""
         with temporary_deployment(config, config.monitors, partitions) as deployment:
-            producer = Producer({"bootstrap.servers": self.kafka.bootstrap, "linger.ms": 5})
-            fill(producer, deployment.events_topic, events, count, partitions)
+            self.fill(deployment, events, count, partitions)
             yield deployment
+
+    def fill(self, deployment: Deployment, events: Sequence[Event], count: int, partitions: int) -> None:
+        """Publish ``count`` events to a deployment's topic."""
+        producer = Producer({"bootstrap.servers": self.kafka.bootstrap, "linger.ms": 5})
+        fill(producer, deployment.events_topic, events, count, partitions)
 
     def json_events(self, segments: int = 0) -> list[Event]:
         """Tabular events in JSON, with a segment each when there are segments."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.config.kafka_properties import (
+    CONSUMER_DEFAULTS,
     OWNED_PROPERTIES,
     PropertyValue,
     check_kafka_properties,
@@ -66,8 +67,13 @@ def test_each_client_gets_what_it_reads() -> None:
         "new.in.a.later.version": 1,
     }
 
-    assert for_consumer(properties).keys() == properties.keys() - {"linger.ms"}
+    assert for_consumer(properties).keys() - CONSUMER_DEFAULTS.keys() == properties.keys() - {"linger.ms"}
     assert for_producer(properties).keys() == properties.keys() - {"group.id"}
+
+
+def test_a_config_goes_before_the_defaults_of_a_consumer() -> None:
+    assert for_consumer(BROKER).items() >= CONSUMER_DEFAULTS.items()
+    assert for_consumer({**BROKER, "fetch.queue.backoff.ms": 50})["fetch.queue.backoff.ms"] == 50
 
 
 @pytest.mark.parametrize(
