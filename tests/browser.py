@@ -63,6 +63,7 @@ class Browser:
 
     def start_afresh(self) -> None:
         """Forget cookies, emulations and what the console said."""
+        self.live_in("")
         self.driver.get("about:blank")
         self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
         self.look(width=1280, height=900)
@@ -74,6 +75,10 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def live_in(self, time_zone: str) -> None:
+        """Be in a time zone such as Asia/Kolkata; empty is the machine's."""
+        self.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": time_zone})
 
     def console(self) -> list[str]:
         """Return what the console said since this was last asked."""

@@ -29,12 +29,12 @@ export function count(value, one, many = `${one}s`) {
 
 export function duration(ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 60) return `${seconds}\u00a0s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 60) return `${minutes}\u00a0min`;
   const hours = Math.floor(minutes / 60);
-  if (hours < 48) return `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} days`;
+  if (hours < 48) return `${hours}\u00a0h ${minutes % 60}\u00a0min`;
+  return `${Math.floor(hours / 24)}\u00a0days`;
 }
 
 const two = (part) => String(part).padStart(2, "0");
@@ -44,6 +44,12 @@ export function clock(ms, now = Date.now()) {
   const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
   if (new Date(now).toDateString() === at.toDateString()) return time;
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
+}
+
+// The browser's time zone: its abbreviation at that moment, such as "UTC" or "GMT+1".
+export function zone(ms) {
+  const parts = new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts(ms);
+  return parts.find((part) => part.type === "timeZoneName").value;
 }
 
 export function shortClock(ms, span) {

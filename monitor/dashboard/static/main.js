@@ -1,8 +1,8 @@
 // Which view is shown, and keeping it fresh: the page asks again every two seconds, and when it is looked at.
 
 import { byId, setText } from "./dom.js";
-import { clock } from "./format.js";
-import { filterRows, showOverview } from "./overview.js";
+import { clock, zone } from "./format.js";
+import { filterRows, openRow, rememberPlace, returnToPlace, showOverview } from "./overview.js";
 import { clearSegment, pickByHand, showSegment } from "./segment.js";
 
 const EVERY_MS = 2000;
@@ -11,6 +11,7 @@ const PATIENCE_MS = 10000;
 let timer = 0;
 let asked = 0; // number of the newest question; an answer to an older one is not shown
 let readAt = null;
+let returning = false; // from a segment to the table
 
 function route() {
   const wanted = new URLSearchParams(location.hash.slice(1));
@@ -43,17 +44,22 @@ function show(wanted, data, now) {
   const known = !byId("overview").hidden || !byId("segment").hidden;
   byId("overview").hidden = wanted !== null;
   byId("segment").hidden = wanted === null;
-  if (wanted) showSegment(data, now);
-  else showOverview(data, now);
+  if (wanted) {
+    showSegment(data, now);
+  } else {
+    showOverview(data, now);
+    if (returning) returnToPlace();
+    returning = false;
+  }
   byId("banner").hidden = true;
   readAt = now;
-  setText(byId("freshness"), `live · ${clock(now, now)}`);
+  setText(byId("freshness"), `live · ${clock(now, now)} ${zone(now)}`);
   byId("freshness").dataset.live = "yes";
   if (!known) performance.mark("first-view");
 }
 
 function complain(sentence) {
-  const kept = readAt === null ? "" : ` Below is what was read at ${clock(readAt)}.`;
+  const kept = readAt === null ? "" : ` Below is what was read at ${clock(readAt)} ${zone(readAt)}.`;
   setText(byId("banner"), `${sentence.replace(/\.$/, "")}.${kept} Trying again.`);
   byId("banner").hidden = false;
   setText(byId("freshness"), readAt === null ? "not connected" : `stale · ${clock(readAt)}`);
@@ -61,6 +67,8 @@ function complain(sentence) {
 }
 
 function move() {
+  rememberPlace();
+  returning = route() === null;
   clearSegment();
   byId("content").focus({ preventScroll: true });
   scrollTo(0, 0);
@@ -85,7 +93,9 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) clearTimeout(timer);
   else refresh();
 });
+setText(byId("zone"), `, ${Intl.DateTimeFormat().resolvedOptions().timeZone}`);
 byId("pick").addEventListener("input", pickByHand);
+byId("rows").addEventListener("click", openRow);
 byId("find").addEventListener("input", filterRows);
 byId("state-filter").addEventListener("change", filterRows);
 refresh();

@@ -6,9 +6,21 @@ import { STATE_NAMES, clock, count, duration, nameOf, number, pValue, percent } 
 const RANK = { drift: 0, pending: 1, normal: 2, none: 3 };
 const collator = new Intl.Collator("en", { numeric: true });
 const rows = new Map();
+let place = { top: 0, link: null };
 
 export function linkTo(monitor, segment) {
   return `#${new URLSearchParams({ monitor, segment })}`;
+}
+
+// The table is kept while a segment is shown, and found again as it was left.
+export function rememberPlace() {
+  if (byId("overview").hidden) return;
+  place = { top: scrollY, link: document.activeElement?.closest("#rows a") };
+}
+
+export function returnToPlace() {
+  scrollTo(0, place.top);
+  place.link?.focus({ preventScroll: true });
 }
 
 export function showOverview(data, now) {
@@ -16,6 +28,7 @@ export function showOverview(data, now) {
   const { headline, summary } = tell(items, data.monitors, now);
   setText(byId("headline"), headline);
   setText(byId("summary"), summary);
+  setText(byId("statistic-column"), data.monitors.every(({ test }) => test === "ks_2samp") ? "K-S distance" : "Statistic");
   byId("headline").dataset.state = items.length ? items[0].state : "none";
   document.title = `${headline} · drift-monitor`;
   showRows(items, now);
@@ -44,7 +57,9 @@ function tell(items, monitors, now) {
   const waiting = monitors.reduce((sum, monitor) => sum + monitor.awaiting, 0);
   const rejecting = monitors.filter((monitor) => Object.keys(monitor.rejected).length).map(rejectsOf);
   const rejected = rejecting.length ? ` Rejected events: ${rejecting.join(", ")}.` : "";
-  const backlog = `${waiting ? ` ${count(waiting, "window")} wait for a verdict.` : ""}${rejected}`;
+  const tested = items.map((item) => item.last?.tested_ms ?? 0).reduce((one, other) => Math.max(one, other), 0);
+  const latest = tested ? ` The latest verdict came ${duration(now - tested)} ago.` : "";
+  const backlog = `${latest}${waiting ? ` ${count(waiting, "window")} wait for a verdict.` : ""}${rejected}`;
   const drifting = items.filter((item) => item.state === "drift");
   const pending = items.filter((item) => item.state === "pending").length;
   const more = pending ? ` ${count(pending, "segment")} had a drifted window, not yet enough for an alert.` : "";
@@ -86,15 +101,15 @@ function showRows(items, now) {
   const body = byId("rows");
   const focused = document.activeElement;
   const seen = new Set();
-  let place = body.firstElementChild;
+  let next = body.firstElementChild;
   for (const item of items) {
     const key = JSON.stringify([item.monitor, item.segment]);
     seen.add(key);
     let row = rows.get(key);
     if (!row) rows.set(key, (row = newRow(item)));
     row.update(item, now);
-    if (row.node === place) place = place.nextElementSibling;
-    else body.insertBefore(row.node, place);
+    if (row.node === next) next = next.nextElementSibling;
+    else body.insertBefore(row.node, next);
   }
   for (const [key, row] of rows) {
     if (!seen.has(key)) {
@@ -153,6 +168,14 @@ function since(item, now) {
 
 function filling(item) {
   return item.segment === null ? "no event yet" : `${item.open} of ${item.size} scores`;
+}
+
+// A row is a larger target than the link in it; selecting text in one is not a click.
+export function openRow(event) {
+  if (event.target.closest("a") || String(getSelection())) return;
+  const link = event.target.closest("tr")?.querySelector("a");
+  link?.focus();
+  link?.click();
 }
 
 export function filterRows() {

@@ -60,7 +60,7 @@ function lead(data, now) {
   const drifted = during.filter(Boolean).length;
   if (data.state === "drift") {
     const worst = Math.max(...verdicts.statistic.slice(-during.length));
-    return `In drift ${since}. ${drifted} of the latest ${count(during.length, "window")} drifted, ${statisticName(data)} up to ${number(worst)}.`;
+    return `In drift ${since}. ${drifted} of the latest ${count(during.length, "window")} drifted, ${statisticName(data)} up to ${number(worst)}${flaggedUpTo(verdicts.flagged_fraction.slice(-during.length))}.`;
   }
   if (data.state === "pending") {
     return `Pending ${since}: ${drifted === 1 ? "a window has" : `${drifted} windows have`} drifted, not yet enough for an alert.`;
@@ -68,6 +68,10 @@ function lead(data, now) {
   const last = verdicts.alert.lastIndexOf("resolved");
   const before = last < 0 ? "" : ` The last drift was resolved ${duration(now - verdicts.tested_ms[last])} ago.`;
   return `Normal${data.since_ms ? ` ${since}` : ""}.${before}`;
+}
+
+function flaggedUpTo(shares) {
+  return shares.includes(null) ? "" : `, up to ${percent(Math.max(...shares))} of a window's inputs flagged`;
 }
 
 function statisticName(data) {
@@ -98,13 +102,10 @@ function showTiles(data, now) {
     version,
   ]);
   tiles.push(["Open window", data.open.toLocaleString("en"), `of ${data.window.size.toLocaleString("en")} scores`]);
-  const [why] = Object.keys(data.rejected);
-  if (why) {
-    const all = Object.values(data.rejected).reduce((sum, one) => sum + one, 0);
-    const reasons = Object.entries(data.rejected).map(([reason, times]) => `${reason} ${times.toLocaleString("en")}`);
-    const shown = reasons.length > 2 ? `${reasons[0]}, ${reasons.length - 1} more reasons` : reasons.join(", ");
-    tiles.push(["Rejected events", all.toLocaleString("en"), shown.replaceAll("_", " "), false, reasons.join(", ")]);
-  }
+  const all = Object.values(data.rejected).reduce((sum, one) => sum + one, 0);
+  const reasons = Object.entries(data.rejected).map(([reason, times]) => `${reason} ${times.toLocaleString("en")}`);
+  const shown = reasons.length > 2 ? `${reasons[0]}, ${reasons.length - 1} more reasons` : reasons.join(", ");
+  tiles.push(["Rejected events", all.toLocaleString("en"), shown.replaceAll("_", " ") || "of the whole monitor", false, reasons.join(", ")]);
   const list = byId("tiles");
   while (list.children.length < tiles.length) {
     const tile = element("div");
@@ -132,7 +133,7 @@ function showEvents(data) {
   // After a recovery it is still the drifted window that one asks about.
   byId("drifted").hidden = !before || before.sequence === last?.sequence;
   listEvents("drifted-events", before);
-  if (before) setText(byId("drifted-note"), `Window ${before.sequence}, offsets ${offsets(before.offsets)}.`);
+  if (before) setText(byId("drifted-note"), `Window ${before.sequence}${testedAt(verdicts, before.sequence)}, offsets ${offsets(before.offsets)}.`);
   listEvents("events", last);
   if (!last) {
     setText(byId("events-note"), "Not kept by the worker that judged the last window.");
@@ -141,6 +142,11 @@ function showEvents(data) {
   const index = verdicts.sequence.indexOf(last.sequence);
   const drifted = index >= 0 && verdicts.drift[index] ? ", which drifted" : "";
   setText(byId("events-note"), `Window ${last.sequence}${drifted}. Topic ${data.topic}, offsets ${offsets(last.offsets)}.`);
+}
+
+function testedAt(verdicts, sequence) {
+  const index = verdicts.sequence.indexOf(sequence);
+  return index < 0 ? "" : ` at ${clock(verdicts.tested_ms[index])} (p ${pValue(verdicts.p_value[index])})`;
 }
 
 function listEvents(id, window) {
