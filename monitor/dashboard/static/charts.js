@@ -6,6 +6,7 @@ import { number } from "./format.js";
 
 const FONT = "12px system-ui, sans-serif";
 const LABEL_HEIGHT = 17;
+const HALF_TIME = 28; // of the width of a time under the last window, which would be cut off
 const charts = new Set();
 
 function colour(name) {
@@ -95,7 +96,7 @@ export class Timeline {
     const { spec } = this;
     const line = colour(spec.colour);
     return {
-      padding: [spec.named ? LABEL_HEIGHT + 3 : 10, 10, 0, 0],
+      padding: [spec.named ? LABEL_HEIGHT + 3 : 10, HALF_TIME, 0, 0],
       cursor: {
         y: false,
         drag: { x: false, y: false },

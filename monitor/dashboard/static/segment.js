@@ -71,7 +71,7 @@ function lead(data, now) {
 }
 
 function flaggedUpTo(shares) {
-  return shares.includes(null) ? "" : `, up to ${percent(Math.max(...shares))} of a window's inputs flagged`;
+  return shares.includes(null) ? "" : `, up to ${percent(Math.max(...shares))} of inputs flagged`;
 }
 
 function statisticName(data) {
