@@ -146,6 +146,7 @@ def _work(config: Config, pipe: Connection) -> None:
     from monitor.garbage import spare_what_is_loaded
     from monitor.logs import configure_logging
 
+    keep_freed_memory()
     configure_logging(config.worker.log_format, "error")
     load_tensorflow_for_scoring()
     from detectors.errors import DetectorError
@@ -164,7 +165,6 @@ def _work(config: Config, pipe: Connection) -> None:
     with suppress(BrokenPipeError):
         try:
             worker = open_worker(config)
-            keep_freed_memory()
             spare_what_is_loaded()
             pipe.send(_usage(worker.stages))
             threading.Thread(target=answer, args=(worker,), daemon=True).start()

@@ -36,13 +36,14 @@ def worker(config_path: Path) -> None:
     stop = _StopSignals()
     config = read_config(config_path)
 
+    from monitor.allocation import keep_freed_memory
     from monitor.logs import configure_logging
 
+    keep_freed_memory()
     configure_logging(config.worker.log_format, config.worker.log_level)
 
     # This takes seconds; a wrong config is told at once.
     load_tensorflow_for_scoring()
-    from monitor.allocation import keep_freed_memory
     from monitor.assembly import open_worker
     from monitor.checks.findings import Severity, require
     from monitor.checks.setup import check_all
@@ -53,7 +54,6 @@ def worker(config_path: Path) -> None:
         log.log(level, "%s: %s", finding.subject, finding.sentence)
     worker = open_worker(config, config_path)
     stop.attach(worker)
-    keep_freed_memory()
     spare_what_is_loaded()
     worker.run()
     log.info("Stopped.")

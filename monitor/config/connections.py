@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, RootModel, SecretStr, model_validator
@@ -11,6 +10,7 @@ from typing_extensions import Self
 from monitor.config.faults import KeyPath
 from monitor.config.kafka_properties import OWNED_PROPERTIES, PropertyValue, is_sensitive, property_faults
 from monitor.config.section import Section, SectionError
+from monitor.config.tls_keys import check_tls_keys, in_the_clear
 from monitor.config.types import (
     Address,
     KafkaValue,
@@ -102,28 +102,17 @@ class RedisConfig(Section):
     def _agree(self) -> Self:
         if self.url.has_credentials and (self.username is not None or self.password is not None):
             raise SectionError((("url",), "names a user or password, and so do other keys; give them once"))
-        tls_keys = [key for key in type(self).model_fields if key.startswith("ssl_")]
-        given = [key for key in tls_keys if key in self.model_fields_set]
-        if given and self.url.scheme != "rediss":
-            raise SectionError(*(((key,), "is for TLS; it needs a rediss:// url") for key in given))
-        if self.ssl_certfile and not self.ssl_keyfile:
-            raise SectionError((("ssl_certfile",), "needs 'ssl_keyfile' beside it"))
-        if self.ssl_keyfile and not self.ssl_certfile:
-            raise SectionError((("ssl_keyfile",), "needs 'ssl_certfile' beside it"))
+        check_tls_keys(self, None if self.url.scheme == "rediss" else "a rediss:// url")
         return self
 
     def connection_options(self) -> dict[str, Any]:
         """Keyword arguments of `RedisConnection`, with secrets in the clear."""
-        options: dict[str, Any] = {
+        keys = ("username", "password", *(key for key in self.model_fields_set if key.startswith("ssl_")))
+        return {
             "url": self.url.get_secret_value(),
             "timeout_seconds": self.socket_timeout_seconds,
+            **in_the_clear(self, keys),
         }
-        for key in type(self).model_fields.keys() & self.model_fields_set:
-            value = getattr(self, key)
-            if value is not None and (key in ("username", "password") or key.startswith("ssl_")):
-                plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-                options[key] = plain if isinstance(plain, bool) else str(plain)
-        return options
 
 
 class SchemaRegistryConfig(Section):
@@ -150,12 +139,7 @@ class SchemaRegistryConfig(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        given = [key for key in self.model_fields_set if key.startswith("ssl_")]
-        if given and not self.url.startswith("https://"):
-            raise SectionError(*(((key,), "is for TLS; it needs an https:// url") for key in sorted(given)))
-        for key, other in (("ssl_certfile", "ssl_keyfile"), ("ssl_keyfile", "ssl_certfile")):
-            if getattr(self, key) and not getattr(self, other):
-                raise SectionError(((key,), f"needs '{other}' beside it"))
+        check_tls_keys(self, None if self.url.startswith("https://") else "an https:// url")
         if self.password is not None and self.username is None:
             raise SectionError((("password",), "needs 'username' beside it"))
         return self
@@ -163,10 +147,4 @@ class SchemaRegistryConfig(Section):
     @property
     def address(self) -> RegistryAddress:
         """Address for the client, with secrets in the clear."""
-        plain: dict[str, Any] = {}
-        for key, value in self:
-            if isinstance(value, SecretStr):
-                plain[key] = value.get_secret_value()
-            else:
-                plain[key] = str(value) if isinstance(value, Path) else value
-        return RegistryAddress(**plain)
+        return RegistryAddress(**in_the_clear(self, type(self).model_fields))
