@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from monitor.alerts.received import ReceivedAlert
 from streams.errors import KafkaError
+from streams.kafka.client_log import client_log
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class AlertSubscription:
                 "group.id": group or f"drift-monitor-alerts-{uuid.uuid4()}",
                 "auto.offset.reset": "earliest" if from_beginning else "latest",
                 "enable.auto.commit": False,
-                "logger": log,
+                "logger": client_log,
             }
         )
         if group is not None:

@@ -18,6 +18,7 @@ from monitor.config import Config, MonitorConfig
 from monitor.config.connections import KafkaConfig
 from monitor.config.kafka_properties import for_producer
 from monitor.errors import SetupError
+from streams.kafka.client_log import client_log
 from streams.state.redis_connection import RedisConnection
 from streams.state.redis_keys import MonitorKeys
 
@@ -101,7 +102,7 @@ def temporary_deployment(
         If the topics cannot be created.
     """
     deployment = _renamed(config, monitors)
-    admin = AdminClient({**for_producer(config.kafka.properties), "logger": log})
+    admin = AdminClient({**for_producer(config.kafka.properties), "logger": client_log})
     topics = [NewTopic(deployment.events_topic, partitions)]
     topics += [NewTopic(f"{deployment.name}-{rest}", 1) for rest in ("alerts", "rejected")]
     if config.state is not None:

@@ -37,9 +37,12 @@ OWNED_PROPERTIES: Mapping[str, str] = {
 """Properties that the worker sets itself, each with the reason why a config may not."""
 
 CONSUMER_DEFAULTS: Mapping[str, PropertyValue] = {
-    # Having as much in store as it keeps (queued.min.messages, queued.max.messages.kbytes), librdkafka
-    # leaves the broker alone for so long. Its own second outlasts the store: a worker that needs less for it
-    # stands idle for the rest, at no more than 64 MB or 100,000 events a second.
+    # What is fetched ahead: two of the largest batches (`monitor.batch_sizes`), or a third of a second of
+    # small events. librdkafka's own 64 MB and 100,000 records, which an outage fills, take 100 MB of memory.
+    "queued.max.messages.kbytes": 16_384,
+    "queued.min.messages": 20_000,
+    # Having as much in store, librdkafka leaves the broker alone for so long. Its own second outlasts the
+    # store: a worker that needs less for it would stand idle for the rest.
     "fetch.queue.backoff.ms": 10,
 }
 """Properties of consumers whose usual value does not suit a worker; a config may set them."""

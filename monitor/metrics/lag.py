@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -16,9 +15,8 @@ from prometheus_client.registry import Collector
 from monitor.config.kafka_properties import PropertyValue, for_consumer, for_producer
 from monitor.metrics.instruments import Instruments
 from streams.errors import KafkaUnavailableError
+from streams.kafka.client_log import client_log
 from streams.kafka.group_offsets import Partition
-
-log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 2.0
 """How long Kafka has to answer; Prometheus gives up on a scrape after 10 s."""
@@ -53,7 +51,7 @@ class Lag(Collector):
     def __init__(self, properties: Mapping[str, PropertyValue], instruments: Instruments) -> None:
         self._instruments = instruments
         common = for_producer(for_consumer(properties))
-        self._admin = AdminClient({**common, "logger": log, "error_cb": lambda _: None})
+        self._admin = AdminClient({**common, "logger": client_log, "error_cb": lambda _: None})
         self._level_at: dict[Partition, float] = {}
 
     def measure(self) -> dict[Partition, PartitionLag]:

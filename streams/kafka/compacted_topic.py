@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -12,8 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPar
 from confluent_kafka import KafkaError as ClientError
 
 from streams.errors import KafkaUnavailableError
-
-log = logging.getLogger(__name__)
+from streams.kafka.client_log import client_log
 
 SILENCE_SECONDS = 10.0
 """How long the broker may send nothing before reading is given up, to be tried again."""
@@ -40,7 +38,7 @@ def read_latest(properties: Mapping[str, Any], topic: str) -> dict[bytes, bytes]
             "group.id": f"drift-monitor-state-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
-            "logger": log,
+            "logger": client_log,
             # The end of a partition is told when a fetch finds nothing; there is nothing to wait for.
             "fetch.wait.max.ms": 10,
         }

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
 from streams.errors import KafkaError
+from streams.kafka.client_log import client_log
 from streams.kafka.group_offsets import GroupOffsets, Partition, note_commit
 from streams.records import Message, RecordBatch
 
@@ -69,7 +70,7 @@ class BatchConsumer(GroupOffsets):
                 {
                     **properties,
                     **OWNED_PROPERTIES,
-                    "logger": log,
+                    "logger": client_log,
                     "error_cb": self._note_error,
                     "on_commit": note_commit,
                 }

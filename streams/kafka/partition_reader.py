@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Generator, Mapping
 from typing import Any
@@ -11,11 +10,10 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
 from streams.errors import KafkaUnavailableError
+from streams.kafka.client_log import client_log
 from streams.kafka.consumer import OWNED_PROPERTIES
 from streams.kafka.group_offsets import GroupOffsets, Partition, note_commit
 from streams.records import Message, RecordBatch
-
-log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 10.0
 """How long the broker may send nothing before reading is given up, to be tried again."""
@@ -41,7 +39,7 @@ class PartitionReader(GroupOffsets):
                     "enable.partition.eof": True,
                     # The end of a partition is told when a fetch finds nothing; there is nothing to wait for.
                     "fetch.wait.max.ms": 10,
-                    "logger": log,
+                    "logger": client_log,
                     "on_commit": note_commit,
                 }
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,9 +11,8 @@ from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Producer
 
 from streams.errors import KafkaError, KafkaUnavailableError
+from streams.kafka.client_log import client_log
 from streams.records import Headers, Message
-
-log = logging.getLogger(__name__)
 
 OWNED_PROPERTIES: Mapping[str, Any] = {
     "enable.idempotence": True,
@@ -85,7 +83,9 @@ class DeliveryConfirmedProducer:
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         own = {name: value for name, value in properties.items() if name != "message.timeout.ms"}
-        self._producer = Producer({**own, **OWNED_PROPERTIES, "logger": log, "error_cb": self._note_error})
+        self._producer = Producer(
+            {**own, **OWNED_PROPERTIES, "logger": client_log, "error_cb": self._note_error}
+        )
         self._failure: str | None = None
         self._undelivered = 0
         self._refused: deque[_Sending] = deque()

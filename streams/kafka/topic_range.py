@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import logging
 import time
 import uuid
 from collections import deque
@@ -15,9 +14,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
 from streams.errors import KafkaError, KafkaUnavailableError
+from streams.kafka.client_log import client_log
 from streams.records import Message
-
-log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10.0
 """How long the broker may take to answer, or send nothing."""
@@ -81,7 +79,7 @@ class TopicRange:
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
-            "logger": log,
+            "logger": client_log,
         }
         self._topic = topic
         consumer = Consumer(self._properties)

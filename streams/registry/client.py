@@ -19,7 +19,7 @@ ACCEPTED = "application/vnd.schemaregistry.v1+json, application/json"
 AVRO, JSON = "AVRO", "JSON"
 """Types of schemas; a registry leaves out the type of an Avro schema."""
 
-_NOT_FOUND = 404
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _LARGEST_ANSWER_BYTES = 16_777_216
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same question may be answered later."""
@@ -113,9 +113,9 @@ class SchemaRegistryClient:
         Raises
         ------
         SchemaRegistryUnavailableError
-            If the registry cannot answer right now.
+            If the registry cannot answer right now, refuses the login, or is not trusted.
         SchemaRegistryError
-            If it refuses the login, or what answers is no registry.
+            If the user lacks a right, or what answers is no registry.
         """
         kind = "guids" if isinstance(identifier, UUID) else "ids"
         # A registry that is too old to know GUIDs has not even the address, and says so in its own words.
@@ -161,27 +161,42 @@ class SchemaRegistryClient:
                     return None
                 raise self._refused(error.code) from error
         except (URLError, HTTPException, OSError) as error:
-            reason = getattr(error, "reason", error)
-            if isinstance(reason, ssl.SSLCertVerificationError):
-                raise SchemaRegistryError(
-                    f"The certificate of the schema registry {self.url} is not trusted:"
-                    f" {reason.verify_message}."
-                ) from error
-            raise SchemaRegistryUnavailableError(
-                f"The schema registry {self.url} cannot be reached: {reason}"
-            ) from error
+            raise self._unreachable(getattr(error, "reason", error)) from error
         except ValueError as error:
             raise self._no_registry() from error
+
+    def _unreachable(self, reason: object) -> SchemaRegistryUnavailableError:
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return SchemaRegistryUnavailableError(
+                f"The certificate of the schema registry {self.url} is not trusted: {reason.verify_message};"
+                " check schema_registry.ssl_ca_certs and schema_registry.url"
+            )
+        advice = ""
+        if isinstance(reason, ssl.SSLError) and reason.reason == "WRONG_VERSION_NUMBER":
+            advice = "; it may not speak TLS, without which schema_registry.url begins with http://"
+        elif isinstance(reason, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(reason):
+            advice = "; it wants a client certificate, schema_registry.ssl_certfile and ssl_keyfile"
+        elif isinstance(reason, (HTTPException, ConnectionResetError)) and self.url.startswith("http:"):
+            advice = "; it may want TLS, for which schema_registry.url begins with https://"
+        return SchemaRegistryUnavailableError(
+            f"The schema registry {self.url} cannot be reached: {reason}{advice}"
+        )
 
     def _refused(self, status: int) -> SchemaRegistryError:
         if status in _BUSY:
             return SchemaRegistryUnavailableError(
                 f"The schema registry {self.url} cannot answer now (HTTP status {status})"
             )
-        if status in (401, 403):
-            return SchemaRegistryError(
+        if status == _UNAUTHORIZED:
+            # As Kafka's and Redis' it may be refused while a password is being changed.
+            return SchemaRegistryUnavailableError(
                 f"The schema registry {self.url} refuses the login (HTTP status {status});"
-                " check username and password."
+                " check schema_registry.username and schema_registry.password"
+            )
+        if status == _FORBIDDEN:
+            return SchemaRegistryError(
+                f"The user of the schema registry {self.url} lacks a right (HTTP status {status});"
+                " grant it to read all subjects and schemas."
             )
         return self._no_registry(f" (HTTP status {status})")
 
