@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from monitor.dead_letters import DeadLetterSink
 from monitor.metrics.instruments import Instruments
 from monitor.scores_topic import ScoresTopic
@@ -338,8 +340,10 @@ class Pipeline:
 
 
 def _next_offsets(records: RecordBatch) -> dict[int, int]:
-    # The last record of a partition comes last, so it is the one that stays in the dict.
-    return dict(zip(records.partitions.tolist(), (records.offsets + 1).tolist(), strict=True))
+    numbers, from_the_end = np.unique(records.partitions[::-1], return_index=True)
+    # The last record of a partition comes last.
+    offsets = records.offsets[len(records) - 1 - from_the_end] + 1
+    return dict(zip(numbers.tolist(), offsets.tolist(), strict=True))
 
 
 def _places(records: RecordBatch, rejected: Sequence[RejectedEvent]) -> list[tuple[int, int, str]]:

@@ -115,18 +115,11 @@ class BatchConsumer(GroupOffsets):
             messages += self._consumer.consume(most - 1, fill_seconds)
         if self._fatal is not None:
             raise KafkaError(self._fatal)
-        by_topic: dict[str | None, list[Message]] = {}
-        for message in messages:
-            error = message.error()  # type: ignore[attr-defined]
-            if error is None:
-                by_topic.setdefault(message.topic(), []).append(message)
-            elif error.code() == ClientError._AUTO_OFFSET_RESET:
-                self.out_of_reach.add(Partition(str(message.topic()), int(message.partition() or 0)))
-            elif error.fatal() or error.code() in _REFUSALS:
-                raise KafkaError(_refused(error, message.topic()))
-            else:
-                log.warning("Kafka reports for topic %r: %s.", message.topic(), error.str())
-        return [RecordBatch(str(topic), records) for topic, records in by_topic.items()]
+        failed = [message for message in messages if message.error() is not None]  # type: ignore[attr-defined]
+        if failed:
+            messages = [message for message in messages if message.error() is None]  # type: ignore[attr-defined]
+            self._note_failed(failed)
+        return _by_topic(messages)
 
     def seek(self, starts: Mapping[Partition, int]) -> None:
         """Read assigned partitions again from the offsets given."""
@@ -172,6 +165,17 @@ class BatchConsumer(GroupOffsets):
         consumer.incremental_unassign(lost)
         self.out_of_reach.difference_update(Partition(p.topic, p.partition) for p in lost)
 
+    def _note_failed(self, messages: Iterable[Any]) -> None:
+        """Take note of what Kafka hands over in place of records."""
+        for message in messages:
+            error = message.error()
+            if error.code() == ClientError._AUTO_OFFSET_RESET:
+                self.out_of_reach.add(Partition(str(message.topic()), int(message.partition() or 0)))
+            elif error.fatal() or error.code() in _REFUSALS:
+                raise KafkaError(_refused(error, message.topic()))
+            else:
+                log.warning("Kafka reports for topic %r: %s.", message.topic(), error.str())
+
     def _note_error(self, error: ClientError) -> None:
         self._on_error()
         if error.fatal() or error.code() in _REFUSALS:
@@ -191,6 +195,19 @@ _REFUSALS = {
 """Errors that no waiting mends, and the right that would."""
 _LOGIN_REFUSALS = frozenset({ClientError._AUTHENTICATION, ClientError.SASL_AUTHENTICATION_FAILED})
 """Errors that pass when a password that is being changed is the right one again."""
+
+
+def _by_topic(messages: Sequence[Message]) -> list[RecordBatch]:
+    topics = [message.topic() for message in messages]
+    names = dict.fromkeys(topics)
+    if len(names) <= 1:
+        return [RecordBatch(str(name), messages) for name in names]
+    return [
+        RecordBatch(
+            str(name), [message for message, topic in zip(messages, topics, strict=True) if topic == name]
+        )
+        for name in names
+    ]
 
 
 def _refused(error: ClientError, topic: str | None) -> str:
