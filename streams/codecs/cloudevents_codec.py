@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from streams.codecs.event_time import EXPECTED_TIME, times_ms
+from streams.codecs.merged_batches import merged
 from streams.codecs.protocol import Codec, codec_class, open_codec
 from streams.codecs.rejection import shown
 from streams.errors import CodecError
@@ -102,7 +103,7 @@ class CloudEventsCodec:
         rows = np.flatnonzero(binary)
         first = self._decode_binary(records.take(rows), [attributes[row] for row in rows])
         others = np.flatnonzero(~binary)
-        return _merged(records, (first, rows), (self._decode_structured(records.take(others)), others))
+        return merged(records, (first, rows), (self._decode_structured(records.take(others)), others))
 
     def _decode_binary(self, records: RecordBatch, attributes: Sequence[Mapping[str, str]]) -> EventBatch:
         events = self._binary.decode(records)
@@ -162,39 +163,3 @@ def attributes_in(headers: Headers) -> dict[str, str]:
         for name, value in headers
         if value is not None and name[:3] == ATTRIBUTE_PREFIX
     }
-
-
-def _merged(records: RecordBatch, *parts: tuple[EventBatch, Any]) -> EventBatch:
-    """Put batches that hold different rows of ``records`` into one."""
-    rows = np.concatenate([taken[events.rows] for events, taken in parts])
-    order = np.argsort(rows, kind="stable")
-
-    def texts(columns: Sequence[Sequence[str | None] | None]) -> list[str | None] | None:
-        if all(column is None for column in columns):
-            return None
-        joined: list[str | None] = []
-        for (events, _), column in zip(parts, columns, strict=True):
-            joined += [None] * len(events) if column is None else column
-        return [joined[at] for at in order]
-
-    predictions = [events.predictions for events, _ in parts if events.predictions is not None]
-    paths = {path for events, _ in parts for path in events.others}
-    return EventBatch(
-        records=records,
-        rows=rows[order],
-        instances=np.concatenate([events.instances for events, _ in parts])[order],
-        predictions=np.concatenate(predictions)[order] if predictions else None,
-        times_ms=np.concatenate([events.times_ms for events, _ in parts])[order],
-        ids=texts([events.ids for events, _ in parts]),
-        segments=texts([events.segments for events, _ in parts]),
-        models=texts([events.models for events, _ in parts]),
-        rejected=sorted(
-            (
-                replace(event, row=int(taken[event.row]))
-                for events, taken in parts
-                for event in events.rejected
-            ),
-            key=lambda event: event.row,
-        ),
-        others={path: texts([events.others.get(path) for events, _ in parts]) or [] for path in paths},
-    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from streams.codecs.cloudevents_codec import ATTRIBUTE_PREFIX, attributes_in
@@ -12,7 +13,7 @@ from streams.codecs.event_reader import is_whole
 from streams.codecs.json_fields import FIELD_NAMES, split_path
 from streams.codecs.json_reader import load_json
 from streams.codecs.rejection import BadEventError, checked_value, refuse, shown
-from streams.events import EventSchema, RejectReason
+from streams.events import EventSchema, RejectedEvent, RejectReason
 from streams.records import Headers
 from streams.state.pair_store import KINDS
 
@@ -37,8 +38,25 @@ class HalfEvent(NamedTuple):
     """JSON of the request or response."""
 
 
+@dataclass(frozen=True)
+class HalfColumns:
+    """The halves of a batch, a column each for what a ``HalfEvent`` has; length n."""
+
+    events: list[str]
+    """Empty where a record holds no half."""
+    kinds: list[str | None]
+    attributes: list[Mapping[str, Any]]
+    data: list[Any]
+    """Bytes of each half."""
+    rejected: list[RejectedEvent]
+
+    def half(self, row: int) -> HalfEvent:
+        """Return one that is there."""
+        return HalfEvent(self.events[row], self.kinds[row] or "", self.attributes[row], self.data[row])
+
+
 class HalfReader:
-    """Reads one half at a time.
+    """Reads halves.
 
     Parameters
     ----------
@@ -50,6 +68,28 @@ class HalfReader:
         self._max_bytes = max_bytes
         self._kinds: dict[bytes, str] = {}
 
+    def read_all(self, values: Sequence[bytes | None], headers: Sequence[Headers]) -> HalfColumns:
+        """Read the halves that records hold; those that hold none are rejected."""
+        attributes: list[Mapping[str, Any]] = list(map(dict, headers))
+        kind_of, max_bytes = self._kinds.get, self._max_bytes
+        ids = [told.get(_ID) for told in attributes]
+        kinds = [kind_of(told.get(_TYPE)) for told in attributes]  # type: ignore[arg-type]
+        halves = HalfColumns([], kinds, attributes, list(values), [])
+        add = halves.events.append
+        for row, (event, kind, value) in enumerate(zip(ids, kinds, values, strict=True)):
+            if event and kind and value and len(value) <= max_bytes and event.isascii():
+                add(event.decode())
+                continue
+            try:
+                half = self.read(value, headers[row])
+            except BadEventError as bad:
+                add("")
+                halves.rejected.append(RejectedEvent(row, bad.reason, bad.detail))
+            else:
+                add(half.event)
+                kinds[row], attributes[row], halves.data[row] = half[1:]
+        return halves
+
     def read(self, value: bytes | None, headers: Headers) -> HalfEvent:
         """Read the half that a record holds.
 
@@ -58,13 +98,6 @@ class HalfReader:
         BadEventError
             With the reason and one sentence for the dead letter, if it holds none.
         """
-        attributes: Mapping[str, Any] = dict(headers)
-        event, kind = attributes.get(_ID), self._kinds.get(attributes.get(_TYPE))  # type: ignore[arg-type]
-        if event and kind and value and len(value) <= self._max_bytes and event.isascii():
-            return HalfEvent(event.decode(), kind, attributes, value)
-        return self._read_exactly(value, headers)
-
-    def _read_exactly(self, value: bytes | None, headers: Headers) -> HalfEvent:
         data = checked_value(value, self._max_bytes)
         attributes: dict[str, Any] = dict(attributes_in(headers))
         if not attributes:
@@ -97,24 +130,26 @@ class EventWriter:
     Parameters
     ----------
     schema
-        Fields that are looked for in such events; attributes that none of them begins with are left out.
+        Fields that are looked for in such events; attributes that none of them begins with are left out, and
+        so is the id, which is known.
     """
 
     def __init__(self, schema: EventSchema) -> None:
-        paths = [*(getattr(schema.fields, name) for name in FIELD_NAMES), *schema.others]
+        named = [getattr(schema.fields, name) for name in FIELD_NAMES if name != "id"]
+        own_id = [] if schema.fields.id == "id" else [schema.fields.id]
+        paths = [*named, *own_id, *schema.others]
         names = {split_path(path)[0] for path in paths} - {*KINDS}
         self._attributes = [
             (ATTRIBUTE_PREFIX + name, f"{json.dumps(name)}:".encode()) for name in sorted(names)
         ]
 
-    def write(self, request: HalfEvent, response: HalfEvent) -> bytes:
-        """Write the event."""
-        told = b""
+    def write(self, told: Mapping[str, Any], request: bytes, response: bytes) -> bytes:
+        """Write the event of a request that has the attributes ``told``, and of its response."""
+        parts = b""
         for name, label in self._attributes:
-            found = request.attributes.get(name)
-            if found is not None:
-                told += label + _json(found) + b","
-        return b"".join((b"{", told, b'"request":', request.data, b',"response":', response.data, b"}"))
+            if name in told and (found := told[name]) is not None:
+                parts += label + _json(found) + b","
+        return b'{%b"request":%b,"response":%b}' % (parts, request, response)
 
 
 def _json(attribute: Any) -> bytes:

@@ -16,8 +16,10 @@ from streams.codecs.columns import EventColumns, event_batch
 from streams.codecs.event_time import times_ms
 from streams.codecs.json_fields import NO_LAYOUT, FieldReader, UnusualEventError, routing_text
 from streams.codecs.json_structure import ArrayStructure
+from streams.codecs.merged_batches import merged
 from streams.codecs.oip_reader import OipEvent, OipReader, json_length
 from streams.codecs.oip_scanning import FLOAT64, KnownNestings, TensorScanner
+from streams.codecs.oip_templates import Alike, EventTemplates
 from streams.codecs.oip_tensors import BINARY_SIZE, HEADER_LENGTH
 from streams.codecs.rejection import BadEventError
 from streams.codecs.schema_check import check_schema
@@ -68,8 +70,9 @@ class OipCodec:
 
     Notes
     -----
-    simdjson parses the JSON and copies data into float64 buffers, which are joined and converted once a
-    batch. Anything unusual goes to ``OipReader``, which decides; so speed never changes a verdict.
+    Events that look like one read before are taken apart by ``EventTemplates``. Of others, simdjson parses
+    the JSON and copies data into float64 buffers, which are joined and converted once a batch. Anything
+    unusual goes to ``OipReader``, which decides; so speed never changes a verdict.
     """
 
     reads_other_fields = True
@@ -102,10 +105,59 @@ class OipCodec:
         self._outputs = TensorScanner(output_tensor, (schema.n_classes,))
         self._flat = ArrayStructure((1,))
         self._nestings = KnownNestings()
+        self._templates = EventTemplates(self._reader.read)
 
     def decode(self, records: RecordBatch) -> EventBatch:
         """Decode a batch; a bad event is listed in ``rejected`` and never raises."""
         values, lengths = records.values, _header_lengths(records.headers)
+        most = self._schema.max_bytes
+        texts = [
+            value if length is None and value is not None and len(value) <= most else None
+            for value, length in zip(values, lengths, strict=True)
+        ]
+        known, others = self._templates.read(texts)
+        if len(others) == len(values):
+            return self._decode_unknown(records, values, lengths)
+        if not others and len(known) == 1:
+            return self._decode_alike(records, known[0], values)
+        parts = []
+        for alike in known:
+            rows = np.array(alike.rows, dtype=np.int64)
+            part = self._decode_alike(records.take(rows), alike, [values[row] for row in alike.rows])
+            parts.append((part, rows))
+        if others:
+            rows = np.array(others, dtype=np.int64)
+            told = [values[row] for row in others], [lengths[row] for row in others]
+            parts.append((self._decode_unknown(records.take(rows), *told), rows))
+        return merged(records, *parts)
+
+    def _decode_alike(self, records: RecordBatch, alike: Alike, values: Sequence[bytes | None]) -> EventBatch:
+        """Decode what a template has taken apart."""
+        ids, given_times, models, segments, *others = alike.texts
+        times, has_time, unreadable = times_ms(given_times)
+        size, n_classes = math.prod(self._schema.input_shape), self._schema.n_classes
+        columns = EventColumns(
+            rows=np.arange(len(values), dtype=np.int64),
+            instances=to_float32(alike.numbers(alike.instances, size)),
+            predictions=to_float32(alike.numbers(alike.predictions, n_classes))
+            if self._schema.prediction_required
+            else None,
+            times_ms=times,
+            has_time=has_time,
+            ids=ids,
+            segments=segments,
+            models=models,
+            others=dict(zip(self._schema.others, others, strict=True)),
+        )
+        good = _good_rows(columns) & ~unreadable
+        judged = [self._judge(row, values[row], None) for row in np.flatnonzero(~good).tolist()]
+        rejected = [event for event in judged if isinstance(event, RejectedEvent)]
+        return event_batch(records, self._schema, columns, rejected)
+
+    def _decode_unknown(
+        self, records: RecordBatch, values: Sequence[bytes | None], lengths: Sequence[bytes | None]
+    ) -> EventBatch:
+        """Decode events one by one, and learn how they look."""
         found = self._parse(values, lengths)
         columns, good = self._columns(found)
         doubtful = dict.fromkeys(columns.rows[~good].tolist(), b"") | self._unknown_nesting(found)
@@ -115,7 +167,12 @@ class OipCodec:
                 found.rejected.append(judged)
             elif text:
                 self._nestings.learn(text)
-        return event_batch(records, self._schema, columns, found.rejected)
+        batch = event_batch(records, self._schema, columns, found.rejected)
+        whole = (row for row in batch.rows.tolist() if lengths[row] is None)
+        accepted = values[next(whole, -1)] if len(batch) else None
+        if accepted is not None:
+            self._templates.learn(len(values), accepted)
+        return batch
 
     def _parse(self, values: Sequence[bytes | None], lengths: Sequence[bytes | None]) -> _Found:
         """Take the fields out of all values that have them, with the right counts of numbers."""
@@ -212,10 +269,7 @@ class OipCodec:
                 for path, texts in zip(self._schema.others, zip(*others, strict=True), strict=False)
             },
         )
-        good = finite_rows(columns.instances) & ~np.repeat(unreadable, counts)
-        if columns.predictions is not None:
-            good &= distribution_rows(columns.predictions)
-        return columns, good
+        return columns, _good_rows(columns) & ~np.repeat(unreadable, counts)
 
     def _unknown_nesting(self, found: _Found) -> dict[int, bytes]:
         """Find the rows whose data are neither evidently flat nor nested as others were that are right."""
@@ -242,6 +296,14 @@ class _Found:
     """Rows of the events that the exact reader has accepted."""
     texts: list[bytes] = field(default_factory=list)
     """JSON of the other events, in whose nesting nobody has looked."""
+
+
+def _good_rows(columns: EventColumns) -> npt.NDArray[np.bool_]:
+    """Tell which instances and predictions have valid numbers."""
+    good = finite_rows(columns.instances)
+    if columns.predictions is not None:
+        good &= distribution_rows(columns.predictions)
+    return good
 
 
 def _entry(row: int, event: OipEvent) -> _Entry:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from streams.codecs.half_events import EventWriter, HalfEvent, HalfReader
+from streams.codecs.half_events import EventWriter, HalfColumns, HalfEvent, HalfReader
 from streams.codecs.protocol import open_codec
-from streams.codecs.rejection import BadEventError, shown
+from streams.codecs.rejection import shown
 from streams.errors import CodecError
 from streams.events import EventBatch, EventSchema, RejectedEvent, RejectReason
 from streams.records import RecordBatch
@@ -80,79 +80,60 @@ class PairsCodec:
         RedisUnavailableError
             If Redis cannot answer right now; decode the batch again.
         """
-        found = self._sort(records)
-        self._decide(records, found)
+        halves = self._halves.read_all(records.values, records.headers)
+        found = _sorted(halves)
+        self._decide(records, halves, found)
         complete = sorted(found.partners)
-        values: list[bytes | None] = [self._event(found.halves[row], found.partners[row]) for row in complete]
+        values: list[bytes | None] = [self._event(halves, row, found.partners[row]) for row in complete]
         rows = np.array(complete, dtype=np.int64)
         # The headers are those of the envelope.
-        events = self._codec.decode(records.take(rows).with_values(values, [[] for _ in complete]))
-        found.rejected += [replace(event, row=complete[event.row]) for event in events.rejected]
+        events = self._codec.decode(records.take(rows).with_values(values, [[]] * len(complete)))
+        rejected = halves.rejected + [replace(event, row=complete[event.row]) for event in events.rejected]
         rows = rows[events.rows]
         return replace(
             events,
             records=records,
             rows=rows,
-            ids=[found.halves[row].event for row in rows.tolist()],
-            rejected=sorted(found.rejected, key=lambda event: event.row),
+            ids=[halves.events[row] for row in rows.tolist()],
+            rejected=sorted(rejected, key=lambda event: event.row),
             waiting=found.waiting,
         )
 
-    def _sort(self, records: RecordBatch) -> _Found:
-        """Read all halves, and find those of one event among them."""
-        found = _Found()
-        halves, alone, met = found.halves, found.alone, found.met
-        read = self._halves.read
-        for row, (value, headers) in enumerate(zip(records.values, records.headers, strict=True)):
-            try:
-                half = halves[row] = read(value, headers)
-            except BadEventError as bad:
-                found.rejected.append(RejectedEvent(row, bad.reason, bad.detail))
-                continue
-            event = half.event
-            first = alone.setdefault(event, row)
-            if first == row:
-                continue
-            if event in met or halves[first].kind == half.kind:
-                found.waiting.append(row)
-            else:
-                met[event] = first, row
-        return found
-
-    def _decide(self, records: RecordBatch, found: _Found) -> None:
+    def _decide(self, records: RecordBatch, halves: HalfColumns, found: _Found) -> None:
         """Learn from Redis which halves complete their event."""
-        places = records.partitions.tolist(), records.offsets.tolist()
-        place = [f"{partition}:{offset}" for partition, offset in zip(*places, strict=True)]
-        met, halves = list(found.met.values()), found.halves
-        alone = [row for event, row in found.alone.items() if event not in found.met]
+        places = zip(records.partitions.tolist(), records.offsets.tolist(), strict=True)
+        place = [f"{partition}:{offset}" for partition, offset in places]
+        events, kinds, waiting = halves.events, halves.kinds, found.waiting
         meetings = [
-            Meeting(event, halves[first].kind, place[first], place[second])
-            for event, (first, second) in found.met.items()
+            Meeting(events[first], kinds[first] or "", place[first], place[second])
+            for first, second in found.met
         ]
         brought = [
-            Half(halves[row].event, halves[row].kind, place[row], packed_record(records.messages[row]))
-            for row in alone
+            Half(events[row], kinds[row] or "", place[row], packed_record(records.messages[row]))
+            for row in found.alone
         ]
         keep_ms = max(REMEMBERED_MS, self._within_ms)
         of_meetings, of_halves = self._pairs.bring(records.topic, meetings, brought, self._within_ms, keep_ms)
-        for number, (first, second) in enumerate(met):
+        for number, (first, second) in enumerate(found.met):
             if number in of_meetings:
                 answers = of_meetings[number]
-                self._take(found, first, answers[0], halves[second])
-                self._take(found, second, answers[1], halves[first])
+                self._take(halves, found, first, answers[0], second)
+                self._take(halves, found, second, answers[1], first)
             else:
-                found.waiting.append(first)
-                found.partners[second] = halves[first]
-        for number, row in enumerate(alone):
+                waiting.append(first)
+                found.partners[second] = first
+        for number, row in enumerate(found.alone):
             if number in of_halves:
-                self._take(found, row, of_halves[number])
+                self._take(halves, found, row, of_halves[number])
             else:
-                found.waiting.append(row)
+                waiting.append(row)
 
-    def _take(self, found: _Found, row: int, answer: Answer, beside: HalfEvent | None = None) -> None:
+    def _take(
+        self, halves: HalfColumns, found: _Found, row: int, answer: Answer, beside: int | None = None
+    ) -> None:
         """Take note of what becomes of a half; ``beside`` is the other one that is in the same batch."""
         if answer.outcome == "late":
-            found.rejected.append(self._late(row, found.halves[row]))
+            halves.rejected.append(self._late(row, halves.half(row)))
         elif answer.outcome:
             found.waiting.append(row)
         elif beside is not None and not answer.other:
@@ -161,8 +142,15 @@ class PairsCodec:
             stored = unpacked_record(answer.other)
             found.partners[row] = self._halves.read(stored.value(), stored.headers())
 
-    def _event(self, half: HalfEvent, other: HalfEvent) -> bytes:
-        return self._events.write(*((half, other) if half.kind == REQUEST else (other, half)))
+    def _event(self, halves: HalfColumns, row: int, other: int | HalfEvent) -> bytes:
+        """Write the event that a half completes, the other one being in the batch or stored."""
+        if isinstance(other, int):
+            told, data = halves.attributes[other], halves.data[other]
+        else:
+            told, data = other.attributes, other.data
+        if halves.kinds[row] == REQUEST:
+            return self._events.write(halves.attributes[row], halves.data[row], data)
+        return self._events.write(told, data, halves.data[row])
 
     def _late(self, row: int, half: HalfEvent) -> RejectedEvent:
         waited = other_half(half.kind)
@@ -172,14 +160,30 @@ class PairsCodec:
 
 @dataclass
 class _Found:
-    """What a batch holds, by row."""
+    """What becomes of the halves of a batch, by row."""
 
-    halves: dict[int, HalfEvent] = field(default_factory=dict)
-    alone: dict[str, int] = field(default_factory=dict)
-    """By event, the first half of it."""
-    met: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By event, the first half and the first of the other kind, where there are both."""
-    partners: dict[int, HalfEvent] = field(default_factory=dict)
-    """By the half that completes an event, the other one."""
-    waiting: list[int] = field(default_factory=list)
-    rejected: list[RejectedEvent] = field(default_factory=list)
+    met: list[tuple[int, int]]
+    """The first half of an event, and the first of the other kind."""
+    alone: Collection[int]
+    """Halves of other events."""
+    waiting: list[int]
+    partners: dict[int, int | HalfEvent] = field(default_factory=dict)
+    """By the half that completes an event, the other one: its row, or what was stored of it."""
+
+
+def _sorted(halves: HalfColumns) -> _Found:
+    """Find those halves that are of one event."""
+    kinds, first_of = halves.kinds, dict[str, int]()
+    met: dict[str, tuple[int, int]] = {}
+    copies = []
+    for row, event in enumerate(halves.events):
+        if not event:
+            continue
+        if event not in first_of:
+            first_of[event] = row
+        elif event in met or kinds[first_of[event]] == kinds[row]:
+            copies.append(row)
+        else:
+            met[event] = first_of[event], row
+    alone = [row for event, row in first_of.items() if event not in met]
+    return _Found(list(met.values()), alone, copies)

@@ -1,0 +1,48 @@
+"""Batches that were decoded apart, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from streams.events import EventBatch
+from streams.records import RecordBatch
+
+
+def merged(records: RecordBatch, *parts: tuple[EventBatch, Any]) -> EventBatch:
+    """Put batches that hold different rows of ``records`` into one; each comes with those rows."""
+    rows = np.concatenate([taken[events.rows] for events, taken in parts])
+    order = np.argsort(rows, kind="stable")
+
+    def texts(columns: Sequence[Sequence[str | None] | None]) -> list[str | None] | None:
+        if all(column is None for column in columns):
+            return None
+        joined: list[str | None] = []
+        for (events, _), column in zip(parts, columns, strict=True):
+            joined += [None] * len(events) if column is None else column
+        return [joined[at] for at in order]
+
+    predictions = [events.predictions for events, _ in parts if events.predictions is not None]
+    paths = {path for events, _ in parts for path in events.others}
+    return EventBatch(
+        records=records,
+        rows=rows[order],
+        instances=np.concatenate([events.instances for events, _ in parts])[order],
+        predictions=np.concatenate(predictions)[order] if predictions else None,
+        times_ms=np.concatenate([events.times_ms for events, _ in parts])[order],
+        ids=texts([events.ids for events, _ in parts]),
+        segments=texts([events.segments for events, _ in parts]),
+        models=texts([events.models for events, _ in parts]),
+        rejected=sorted(
+            (
+                replace(event, row=int(taken[event.row]))
+                for events, taken in parts
+                for event in events.rejected
+            ),
+            key=lambda event: event.row,
+        ),
+        others={path: texts([events.others.get(path) for events, _ in parts]) or [] for path in paths},
+    )

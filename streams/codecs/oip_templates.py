@@ -1,0 +1,290 @@
+"""Events of the Open Inference Protocol that differ only in numbers and texts, read by what they share.
+
+A producer writes every event alike. Once one is known to be right, so is every text that is the same but for
+the numbers of its data and the contents of some strings, since neither changes its structure. Such texts are
+taken apart by a regular expression, and their numbers are parsed together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from simdjson import Parser
+
+from streams.codecs.oip_reader import OipEvent
+from streams.codecs.rejection import BadEventError
+
+_TOKEN = re.compile(rb'"[^"]*"(?P<key>\s*:)?|\[[^][{}"]*\]')
+"""A string, or an array that holds neither strings nor arrays, in JSON without backslashes."""
+_SPECIAL = re.compile(rb"[\\\x00-\x1f]")
+"""What a string of JSON does not hold as it is."""
+_TRIAL = b"2001-02-03T04:05:06Z"
+_TRIAL_MS = 981_173_106_000
+"""Content of a string, to see what it stands for; any field can have it, the time too."""
+_MOST_TOKENS = 64
+_MOST_TEMPLATES = 4
+_FEWEST_ROWS = 8
+"""How many unknown events a batch needs so that one is learnt from."""
+_LONGEST_PAUSE = 1024
+_CHUNK = 256
+"""How many texts are looked at together: if something is wrong with one, all are read one by one."""
+
+
+class Template(NamedTuple):
+    """What events share."""
+
+    groups: Callable[[bytes], re.Match[bytes] | None]
+    """Takes a text apart."""
+    instance: tuple[int, int]
+    """Which group holds the numbers of the instance, and how many."""
+    prediction: tuple[int, int] | None
+    """The same of the prediction; None if none is looked at."""
+    strings: Sequence[int]
+    """Groups that hold contents of strings."""
+    described: Sequence[int | None]
+    """Which group holds id, time, model, segment, and each text to route by; None for a constant."""
+    constants: Sequence[Any]
+    """What they are where no group holds them."""
+
+
+@dataclass
+class Alike:
+    """Events that a template has taken apart; their texts as ``described`` in the template, a column each."""
+
+    rows: list[int] = field(default_factory=list)
+    instances: list[bytes] = field(default_factory=list)
+    predictions: list[bytes] = field(default_factory=list)
+    texts: list[list[Any]] = field(default_factory=list)
+
+    @staticmethod
+    def numbers(buffers: Sequence[bytes], width: int) -> npt.NDArray[np.float64]:
+        """Return numbers as shape (n, width)."""
+        return np.frombuffer(b"".join(buffers), dtype=np.float64).reshape(-1, width)
+
+
+class EventTemplates:
+    """Learns how events look, and reads those that look so.
+
+    Parameters
+    ----------
+    read
+        Reads one event exactly.
+    """
+
+    def __init__(self, read: Callable[[bytes], OipEvent]) -> None:
+        self._read = read
+        self._parser = Parser()
+        self._templates: list[Template] = []
+        self._pause = self._batches = 0
+
+    def read(self, texts: Sequence[bytes | None]) -> tuple[list[Alike], list[int]]:
+        """Read what is known.
+
+        Parameters
+        ----------
+        texts
+            JSON of each event; None for one that is not to be looked at.
+
+        Returns
+        -------
+        alike
+            Events that were read, by template.
+        others
+            Rows of all others.
+        """
+        others = list(range(len(texts)))
+        found = []
+        for template in self._templates:
+            alike, others = self._read_alike(template, texts, others)
+            if alike.rows:
+                found.append(alike)
+        return found, others
+
+    def learn(self, unknown: int, text: bytes) -> None:
+        """Learn from an accepted event how the unknown ones of a batch look, if there are enough of them."""
+        if unknown < _FEWEST_ROWS:
+            self._pause = self._batches = 0
+            return
+        self._batches += 1
+        if self._batches < self._pause or any(template.groups(text) for template in self._templates):
+            return
+        self._pause, self._batches = min(2 * self._pause or 1, _LONGEST_PAUSE), 0
+        template = learnt_template(text, self._read)
+        if template is not None:
+            self._templates = [template, *self._templates][:_MOST_TEMPLATES]
+
+    def _read_alike(
+        self, template: Template, texts: Sequence[bytes | None], rows: Sequence[int]
+    ) -> tuple[Alike, list[int]]:
+        alike, others = Alike(texts=[[] for _ in template.described]), []
+        match = template.groups
+        matches = [None if (text := texts[row]) is None else match(text) for row in rows]
+        for start in range(0, len(rows), _CHUNK):
+            known, groups = [], []
+            for row, matched in zip(rows[start : start + _CHUNK], matches[start:], strict=False):
+                if matched is None:
+                    others.append(row)
+                else:
+                    known.append(row)
+                    groups.append(matched.groups())
+            if known and not self._take(template, list(zip(*groups, strict=True)), alike):
+                others += known
+            else:
+                alike.rows += known
+        return alike, sorted(others)
+
+    def _take(self, template: Template, groups: Sequence[tuple[bytes, ...]], alike: Alike) -> bool:
+        """Add a chunk of events, unless something in it is unusual."""
+        try:
+            instances = self._numbers(groups[template.instance[0]], template.instance[1])
+            predictions = template.prediction and self._numbers(
+                groups[template.prediction[0]], template.prediction[1]
+            )
+            contents = b'"'.join(chain.from_iterable(groups[group] for group in template.strings))
+            if _SPECIAL.search(contents):
+                return False
+            texts = contents.decode().split('"')
+        except (ValueError, TypeError, RuntimeError):
+            return False
+        count = len(groups[0])
+        alike.instances.append(instances)
+        if predictions is not None:
+            alike.predictions.append(predictions)
+        first = {group: number * count for number, group in enumerate(template.strings)}
+        for column, group, constant in zip(alike.texts, template.described, template.constants, strict=True):
+            column += [constant] * count if group is None else texts[first[group] :][:count]
+        return True
+
+    def _numbers(self, lists: Sequence[bytes], width: int) -> bytes:
+        """Parse lists of numbers as float64.
+
+        Raises
+        ------
+        ValueError, TypeError, RuntimeError
+            If they are not numbers, or not ``width`` in each.
+        """
+        commas = width - 1
+        if any(one.count(b",") != commas for one in lists):
+            raise ValueError
+        parsed: Any = self._parser.parse(b"[%b]" % b",".join(lists))
+        numbers = bytes(parsed.as_buffer(of_type="d"))
+        if len(numbers) != len(lists) * width * np.dtype(np.float64).itemsize:
+            raise ValueError
+        return numbers
+
+
+def learnt_template(text: bytes, read: Callable[[bytes], OipEvent]) -> Template | None:
+    """Find out what each number and text of an accepted event stands for, by events with others there.
+
+    Parameters
+    ----------
+    text
+        JSON of the event.
+    read
+        Reads one event exactly; raises ``BadEventError``.
+
+    Returns
+    -------
+    Template or None
+        None if the event holds several instances, or is otherwise unlike what most producers write.
+    """
+    known = read(text)
+    tokens = list(_TOKEN.finditer(text))
+    too_odd = b"\\" in text or _TRIAL in text or known.time_ms == _TRIAL_MS
+    if known.count != 1 or too_odd or len(tokens) > _MOST_TOKENS:
+        return None
+    roles: dict[str, tuple[int, int]] = {}
+    constants = _described(known)
+    described: list[int | None] = [None] * len(constants)
+    strings: list[int] = []
+    pattern, at, groups = b"", 0, 0
+    key = b""
+    for token in tokens:
+        begin, end = token.start() + 1, token.end() - 1
+        if token["key"] is not None:
+            key = token[0]
+            continue
+        if token[0].startswith(b"["):
+            role = _role_of_numbers(text, begin, end, known, read)
+            if role is None or role[0] in roles:
+                continue
+            roles[role[0]] = groups, role[1]
+            hole = b"([^]]*)"
+        else:
+            # Names tell tensors apart, so that one that is not chosen now could be.
+            slots = None if key.startswith(b'"name"') else _slots_of_string(text, begin, end, known, read)
+            if slots is None:
+                continue
+            strings.append(groups)
+            for slot in slots:
+                described[slot] = groups
+            hole = b'([^"]*)'
+        pattern += re.escape(text[at:begin]) + hole
+        at, groups = end, groups + 1
+    if "instances" not in roles or (known.predictions is not None and "predictions" not in roles):
+        return None
+    match = re.compile(pattern + re.escape(text[at:])).fullmatch
+    return Template(match, roles["instances"], roles.get("predictions"), strings, described, constants)
+
+
+def _described(event: OipEvent) -> Sequence[Any]:
+    return [event.id, event.time_ms, event.model, event.segment, *event.others]
+
+
+def _role_of_numbers(
+    text: bytes, begin: int, end: int, known: OipEvent, read: Callable[[bytes], OipEvent]
+) -> tuple[str, int] | None:
+    """Tell whether a list of numbers is the ``instances`` or ``predictions`` of an event, and its length."""
+    width = text.count(b",", begin, end) + 1
+    # They add up to 1, and no two are alike.
+    numbers = np.arange(1, width + 1) * 2 / (width * (width + 1))
+    changed = _read_with(text, begin, end, ",".join(map(repr, numbers.tolist())).encode(), read)
+    if changed is None or _described(changed) != _described(known):
+        return None
+    same_instances, same_predictions = _same_numbers(changed, known)
+    if same_predictions and np.array_equal(changed.instances, numbers) and not same_instances:
+        return "instances", width
+    if same_instances and np.array_equal(_none_if_absent(changed), numbers) and not same_predictions:
+        return "predictions", width
+    return None
+
+
+def _slots_of_string(
+    text: bytes, begin: int, end: int, known: OipEvent, read: Callable[[bytes], OipEvent]
+) -> list[int] | None:
+    """Tell which of the described fields a string is, if any; None if it may matter in another way."""
+    changed = _read_with(text, begin, end, _TRIAL, read)
+    if changed is None or not all(_same_numbers(changed, known)):
+        return None
+    pairs = list(enumerate(zip(_described(known), _described(changed), strict=True)))
+    slots = [slot for slot, (before, after) in pairs if before != after]
+    expected = all(after in (_TRIAL.decode(), _TRIAL_MS) for slot, (_, after) in pairs if slot in slots)
+    return slots if expected else None
+
+
+def _read_with(
+    text: bytes, begin: int, end: int, content: bytes, read: Callable[[bytes], OipEvent]
+) -> OipEvent | None:
+    """Read an event with something else in one place; None if it is refused then."""
+    try:
+        changed = read(text[:begin] + content + text[end:])
+    except BadEventError:
+        return None
+    return changed if changed.count == 1 else None
+
+
+def _same_numbers(one: OipEvent, other: OipEvent) -> tuple[bool, bool]:
+    return (
+        np.array_equal(one.instances, other.instances),
+        np.array_equal(_none_if_absent(one), _none_if_absent(other)),
+    )
+
+
+def _none_if_absent(event: OipEvent) -> Any:
+    return np.empty(0) if event.predictions is None else event.predictions

@@ -1,0 +1,178 @@
+"""Events that are read by what they share with one read before get the answer they get alone."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streams.codecs.oip_codec import OipCodec
+from streams.codecs.oip_reader import OipReader
+from streams.codecs.oip_templates import learnt_template
+from streams.events import EventBatch, EventFields, EventSchema, RejectedEvent
+from tests.records_in_memory import batch_of
+
+SCHEMA = EventSchema(input_shape=(3,), n_classes=2)
+ROUTED = EventSchema(input_shape=(3,), n_classes=2, fields=EventFields(segment="tenant"), others=("site",))
+
+
+def event(number: int, **changed: Any) -> dict[str, Any]:
+    described = {
+        "id": f"event {number} é",
+        "time": f"2026-11-20T12:00:{number % 60:02}Z",
+        "model_name": "m",
+        "tenant": f"tenant {number % 3}",
+        "site": f"site {number % 2}",
+        "trace": f"{number}",
+    }
+    data = [number / 8, -number, 1e-3]
+    tensors = {
+        "inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [data]}],
+        "outputs": [{"name": "p", "shape": [1, 2], "datatype": "FP64", "data": [0.25, 0.75]}],
+    }
+    return described | tensors | changed
+
+
+def plain(number: int, **changed: Any) -> bytes:
+    return json.dumps(event(number, **changed), ensure_ascii=False).encode()
+
+
+def read(values: list[bytes], schema: EventSchema, learn_first: bool) -> EventBatch:
+    codec = OipCodec(schema)
+    if learn_first:
+        codec.decode(batch_of([plain(number) for number in range(900, 910)]))
+    return codec.decode(batch_of(values))
+
+
+def same(one: EventBatch, other: EventBatch) -> None:
+    assert one.rows.tolist() == other.rows.tolist()
+    assert list(one.rejected) == list(other.rejected)
+    assert one.instances.tobytes() == other.instances.tobytes()
+    assert one.predictions is not None
+    assert other.predictions is not None
+    assert one.predictions.tobytes() == other.predictions.tobytes()
+    assert one.times_ms.tolist() == other.times_ms.tolist()
+    for texts in ("ids", "models", "segments"):
+        assert list(getattr(one, texts) or []) == list(getattr(other, texts) or [])
+    assert {path: list(texts) for path, texts in one.others.items()} == {
+        path: list(texts) for path, texts in other.others.items()
+    }
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, ROUTED])
+def test_events_that_look_alike_are_read_as_before(schema: EventSchema) -> None:
+    values = [plain(number) for number in range(600)]
+    alike = read(values, schema, learn_first=True)
+
+    same(alike, read(values, schema, learn_first=False))
+    assert alike.ids is not None
+    assert (len(alike), alike.ids[7]) == (600, "event 7 é")
+
+
+INSTANCE = [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [[1, 2, 3]]}]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        plain(1).replace(b"0.001", b"NaN"),
+        plain(1).replace(b"0.001", b"1e999"),
+        plain(1).replace(b"0.001", b'"1"'),
+        plain(1).replace(b"0.001", b"[1]"),
+        plain(1).replace(b"0.001", b"1,2"),
+        plain(1).replace(b"0.001", b""),
+        plain(1).replace(b"0.001", b"{}"),
+        plain(1).replace(b"0.001", b"true"),
+        plain(1).replace(b"0.001", b"01"),
+        plain(1).replace(b"0.75", b"0.5"),
+        plain(1).replace(b"event 1", b"event \\u00e9"),
+        plain(1).replace(b"event 1", b"event \\"),
+        plain(1).replace(b"event 1", b"event \n"),
+        plain(1).replace(b"event 1", b"event \xff"),
+        plain(1).replace(b'"trace": "1', b'"trace": "\xff'),
+        plain(1).replace(b'"trace": "1', b'"trace": "\\ud800'),
+        plain(1).replace(b'"trace": "1', b'"trace": "", "id": "twice'),
+        plain(1).replace(b"12:00:01Z", b"25:00:00Z"),
+        plain(1).replace(b"12:00:01Z", b""),
+        plain(1).replace(b"FP32", b"FP99"),
+        plain(1, id=5),
+        plain(1, outputs=[]),
+        plain(1, inputs=INSTANCE * 2),
+        plain(1) + b" ",
+        b"",
+    ],
+)
+def test_an_odd_event_among_them_is_judged_as_alone(odd: bytes) -> None:
+    values = [plain(number) for number in range(300)]
+    values[150] = odd
+    values[290] = odd
+    batch = read(values, ROUTED, learn_first=True)
+
+    same(batch, read(values, ROUTED, learn_first=False))
+    alone = OipCodec(ROUTED).decode(batch_of([odd]))
+    assert [(one.reason, one.detail) for one in batch.rejected] == [
+        (one.reason, one.detail) for one in alone.rejected
+    ] * 2
+
+
+def test_a_name_that_chooses_a_tensor_is_looked_at_in_every_event() -> None:
+    def two(number: int, other: str) -> bytes:
+        more = {"name": other, "shape": [1], "datatype": "INT64", "data": [4]}
+        inputs = event(number)["inputs"]
+        return json.dumps(event(number, inputs=[*inputs, more])).encode()
+
+    codec = OipCodec(SCHEMA, input_tensor="x")
+    assert len(codec.decode(batch_of([two(number, "y") for number in range(20)]))) == 20
+    assert len(codec.decode(batch_of([two(number, "y") for number in range(20)]))) == 20
+    refused = codec.decode(batch_of([two(1, "x"), two(2, "z")]))
+    assert ([one.row for one in refused.rejected], refused.rows.tolist()) == ([0], [1])
+
+
+def test_two_producers_and_strangers_are_told_apart() -> None:
+    def other(number: int) -> bytes:
+        return json.dumps(event(number), separators=(",", ":")).encode()
+
+    rng = random.Random(3)
+    writers = [plain, other, lambda number: plain(number, model_name=None), lambda number: b"{}"]
+    codec = OipCodec(ROUTED)
+    for _ in range(6):
+        values = [rng.choice(writers)(number) for number in range(400)]
+        same(codec.decode(batch_of(values)), OipCodec(ROUTED).decode(batch_of(values)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_damaged_events_get_the_answer_of_the_exact_reader(seed: int) -> None:
+    rng = random.Random(seed)
+    values = []
+    for number in range(400):
+        value = bytearray(plain(number))
+        if rng.random() < 0.3:
+            at = rng.randrange(len(value))
+            value[at : at + rng.randrange(3)] = rng.choice(
+                [b'"', b"]", b"[", b",", b"1", b"\\", b"", b"e", b"\xff", b" "]
+            )
+        values.append(bytes(value))
+    batch = read(values, ROUTED, learn_first=True)
+    same(batch, read(values, ROUTED, learn_first=False))
+    assert isinstance(batch.rejected[0], RejectedEvent)
+
+
+def test_what_a_template_would_not_tell_from_its_trials_is_not_learnt() -> None:
+    fields = EventFields(instance="inputs", prediction="outputs", id="id", model="model_name")
+    reader = OipReader(EventSchema((3,), 2, fields=fields), input_tensor=None, output_tensor=None)
+
+    assert learnt_template(plain(1), reader.read) is not None
+    for odd in ({"id": "2001-02-03T04:05:06Z"}, {"time": 981_173_106_000}, {"trace": "\\"}):
+        assert learnt_template(plain(1, **odd), reader.read) is None
+
+
+def test_nested_images_are_read_as_before() -> None:
+    schema = EventSchema(input_shape=(2, 2), n_classes=2)
+    inputs = [{"name": "x", "shape": [1, 2, 2], "datatype": "FP32", "data": [[[1, 2], [3, 4]]]}]
+    codec = OipCodec(schema)
+    for _ in range(2):
+        batch = codec.decode(batch_of([plain(number, inputs=inputs) for number in range(20)]))
+        np.testing.assert_array_equal(batch.instances, [[[1, 2], [3, 4]]] * 20)
