@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from detectors.window_tests import WINDOW_TESTS, WindowTest, window_test
 from monitor.config.types import PREPROCESSOR_GROUP, TEST_GROUP
 from monitor.errors import ConfigError
+from streams.entry_points import installed
 
 Preprocessor: TypeAlias = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 """Turns instances as events carry them into what the models take, a batch at a time.
@@ -86,10 +86,10 @@ def any_window_test(name: str, reference: npt.ArrayLike, alternative: str) -> Wi
 
 
 def _load(group: str, name: str) -> Any:
-    found = {point.name: point for point in entry_points(group=group)}
+    found = installed(group)
     if name not in found:
-        installed = ", ".join(sorted(found)) or "none"
-        raise ConfigError(f"No package adds {name!r} under {group!r}; installed are: {installed}.")
+        known = ", ".join(found) or "none"
+        raise ConfigError(f"No package adds {name!r} under {group!r}; installed are: {known}.")
     try:
         return found[name].load()
     except (ImportError, AttributeError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Secret, ValidationI
 
 from monitor.config.faults import nearest, quoted_choice
 from streams.codecs.protocol import CODEC_ENTRY_POINT_GROUP
+from streams.entry_points import installed
 
 DIRECTORY = "directory"
 """Key of the validation context under which the config file's directory stands."""
@@ -120,16 +120,15 @@ def _installed(group: str, what: str, built_in: Sequence[str] = ()) -> Callable[
     """Return a check that a name is built in, or the name of an entry point of some installed package."""
 
     def check(name: str) -> str:
-        # Looking through all installed packages takes milliseconds.
         if name in built_in:
             return name
-        known = [*built_in, *sorted(point.name for point in entry_points(group=group))]
+        known = [*built_in, *installed(group)]
         if name in known:
             return name
         meant = nearest(name, known)
         advice = f"; did you mean '{meant}'?" if meant else ""
-        installed = quoted_choice(known) if known else f"and no package adds any under '{group}'"
-        raise ValueError(f"must be {what}, {installed}{advice}")
+        choice = quoted_choice(known) if known else f"and no package adds any under '{group}'"
+        raise ValueError(f"must be {what}, {choice}{advice}")
 
     return check
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, Protocol
 
+from streams.entry_points import installed
 from streams.errors import CodecError
 from streams.events import EventBatch, EventSchema
 from streams.records import RecordBatch
@@ -44,9 +45,9 @@ def codec_class(name: str) -> type[Codec]:
     CodecError
         If no installed package offers a codec of that name, or what it needs is not installed.
     """
-    found = {point.name: point for point in entry_points(group=CODEC_ENTRY_POINT_GROUP)}
+    found = installed(CODEC_ENTRY_POINT_GROUP)
     if name not in found:
-        known = ", ".join(sorted(found))
+        known = ", ".join(found)
         raise CodecError(f"There is no event format {name!r}; installed formats are: {known}.")
     try:
         codec: type[Codec] = found[name].load()

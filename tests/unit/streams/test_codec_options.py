@@ -29,7 +29,7 @@ class DemandingCodec:
 def demanding(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("demanding", f"{__name__}:DemandingCodec", protocol.CODEC_ENTRY_POINT_GROUP)
     monkeypatch.setattr(EntryPoint, "load", lambda _: DemandingCodec)
-    monkeypatch.setattr(protocol, "entry_points", lambda group: [point])
+    monkeypatch.setattr(protocol, "installed", lambda group: {point.name: point})
 
 
 @pytest.mark.usefixtures("demanding")
