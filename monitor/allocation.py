@@ -1,4 +1,4 @@
-"""What glibc's allocator does with freed memory: keep it for the next batch, and in few places."""
+"""What glibc's allocator does with freed memory: keep it for the next batch, in one place."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ _SETTINGS = {
     _MMAP_THRESHOLD: ("MALLOC_MMAP_THRESHOLD_", 32 * 2**20),
     # A batch of `batch_sizes.MOST_BYTES` is held in four forms at most: values, joined, columns, tensors.
     _TRIM_THRESHOLD: ("MALLOC_TRIM_THRESHOLD_", 64 * 2**20),
-    # One for the loop, one for the threads of libraries.
-    _ARENA_MAX: ("MALLOC_ARENA_MAX", 2),
+    _ARENA_MAX: ("MALLOC_ARENA_MAX", 1),
 }
 
 
@@ -24,10 +23,11 @@ def keep_freed_memory() -> None:
     which faults when it is first written to: decoding images of 12 kB in batches of a thousand took 9 µs an
     image with these faults and 2.4 without. What the user has set in the environment stays.
 
-    It is kept in two arenas, not the eight a core of glibc's own: librdkafka has new threads each time a
-    broker comes back, and one that takes another arena than the last leaves there the room for all records
-    fetched ahead, which nobody else uses. To be called before there are threads, since the limit no longer
-    counts once there are many arenas.
+    It is kept in one arena, not in up to eight a core as by default: librdkafka has new threads each time a
+    broker comes back, and those that take another arena than the last leave there the room for all records
+    fetched ahead, which nobody else uses. The worker's memory grew by a sixth under 27 outages, by 9 % with
+    two arenas. To be called before there are threads, since the limit no longer counts once there are many
+    arenas.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
