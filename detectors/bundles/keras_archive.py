@@ -130,13 +130,18 @@ def inspect_archive(path: Path) -> None:
             _check_config(json.loads(archive.read("config.json")), path.name)
             with archive.open("model.weights.h5") as member, h5py.File(member, "r") as weights:
                 _check_weights(weights, path.name)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, KeyError) as error:
+    except BundleError:
+        raise
+    except Exception as error:  # a damaged archive makes zipfile, zlib and h5py raise anything
         raise BundleError(f"{path.name} is not a readable Keras archive: {first_line(error)}") from error
 
 
 def _saved_by(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
-        metadata: object = json.loads(archive.read("metadata.json"))
+        try:
+            metadata: object = json.loads(archive.read("metadata.json"))
+        except Exception:  # what is damaged there raises anything, and the archive is refused anyway
+            metadata = None
     return str(metadata.get("keras_version")) if isinstance(metadata, dict) else "of an unknown version"
 
 
@@ -224,6 +229,8 @@ def _check_weights(weights: Any, name: str) -> None:
             if isinstance(item, h5py.Group):
                 pending.append(item)
                 continue
+            if not isinstance(item, h5py.Dataset):
+                raise BundleError(f"The weights in {name} hold a type at {key!r}, not numbers.")
             if item.external or item.is_virtual:
                 raise BundleError(f"The weights in {name} take {key!r} from another file.")
             if item.dtype.kind not in "biufV":

@@ -33,13 +33,14 @@ def worker(config_path: Path) -> None:
     within seconds, with exit code 0; what it had in hand is committed or found by the next one. SIGHUP has it
     read the config again and take up what has changed of the monitors, while the others go on.
     """
+    from monitor.allocation import keep_freed_memory
+
     stop = _StopSignals()
+    keep_freed_memory()
     config = read_config(config_path)
 
-    from monitor.allocation import keep_freed_memory
     from monitor.logs import configure_logging
 
-    keep_freed_memory()
     configure_logging(config.worker.log_format, config.worker.log_level)
 
     # This takes seconds; a wrong config is told at once.

@@ -155,6 +155,9 @@ def header(text: str, data: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded.encode() + data
 
 
+ARRAY = "{{'descr': '<f4', 'fortran_order': False, 'shape': {}}}"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -167,12 +170,17 @@ def header(text: str, data: bytes = b"") -> bytes:
         (npy(np.array([1, 2], ">f4")), "it must hold little-endian numbers"),
         (npy(np.array(["a", "b"])), "it must hold little-endian numbers"),
         (npy(np.array([{}, {}]), allow_pickle=True), "it must hold little-endian numbers"),
-        (npy(np.ones(3, np.float32))[:-1], "declares shape .* which does not match its length"),
-        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999,)}"), "declares shape"),
-        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}"), "declares shape"),
+        (npy(np.ones(3, np.float32))[:-1], "declares shape .* which does not match its 11 bytes"),
+        (header(ARRAY.format("(99999999999999,)")), "a shape that no array of 0 bytes has"),
+        (header(ARRAY.format("(-1,)")), "a shape that no array of 0 bytes has"),
+        (header(ARRAY.format("(0x" + "f" * 5000 + ",)")), "a shape that no array of 0 bytes has"),
+        (header(ARRAY.format((1,) * 100), b"1234"), "a shape that no array of 4 bytes has"),
+        (header(ARRAY.format("(2,)")[1:], b"12345678"), "no readable .npy header"),
+        (header(ARRAY.format("(2,)")).replace(b"\1\0", b"\2\0", 1), "not in version 1.0 of the .npy format"),
+        (header("{[]: 1}"), "no readable .npy header"),
         (header("__import__('os').abort()"), "no readable .npy header"),
-        (b"", "no readable .npy header"),
-        (pickle.dumps([1.0, 2.0]), "no readable .npy header"),
+        (b"", "not in version 1.0 of the .npy format"),
+        (pickle.dumps([1.0, 2.0]), "not in version 1.0 of the .npy format"),
     ],
 )
 def test_wrong_references(bundle, content, message):
@@ -241,6 +249,20 @@ def test_archives_with_other_members(bundle, name):
     refused(bundle, f"distilled.keras must hold exactly one each of .*; see its member '{name}'")
 
 
+def test_what_cannot_be_loaded_and_does_not_tell_its_version(bundle):
+    members = {"metadata.json": b"{"}
+    put(bundle, "distilled.keras", archive(bundle, members=members, weights=weights_file(lambda _: None)))
+    refused(bundle, "saved by Keras of an unknown version and cannot be loaded")
+
+
+def test_archive_with_damaged_compression(bundle):
+    content = bytearray(archive(bundle, members={"config.json": b"x" * 5000}))
+    at = content.index(b"config.json") + len("config.json")
+    content[at : at + 4] = b"\xff\xff\xff\xff"
+    put(bundle, "distilled.keras", bytes(content))
+    refused(bundle, "distilled.keras is not a readable Keras archive")
+
+
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04" + b"\0" * 40])
 def test_archives_that_are_no_archives(bundle, content):
     put(bundle, "distilled.keras", content)
@@ -290,6 +312,7 @@ def in_itself(group):
             "take '0' from another file",
         ),
         (lambda group: group.create_dataset("0", data=["text"]), "hold object at '0', not numbers"),
+        (lambda group: group.__setitem__("0", np.dtype("f4")), "hold a type at '0', not numbers"),
         (in_itself, "have over 20,000 parts"),
     ],
 )
