@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import add
 from typing import Any, NamedTuple
 
 from streams.codecs.cloudevents_codec import ATTRIBUTE_PREFIX, attributes_in
@@ -75,18 +76,18 @@ class HalfReader:
         ids = [told.get(_ID) for told in attributes]
         kinds = [kind_of(told.get(_TYPE)) for told in attributes]  # type: ignore[arg-type]
         halves = HalfColumns([], kinds, attributes, list(values), [])
-        add = halves.events.append
+        add_event = halves.events.append
         for row, (event, kind, value) in enumerate(zip(ids, kinds, values, strict=True)):
             if event and kind and value and len(value) <= max_bytes and event.isascii():
-                add(event.decode())
+                add_event(event.decode())
                 continue
             try:
                 half = self.read(value, headers[row])
             except BadEventError as bad:
-                add("")
+                add_event("")
                 halves.rejected.append(RejectedEvent(row, bad.reason, bad.detail))
             else:
-                add(half.event)
+                add_event(half.event)
                 kinds[row], attributes[row], halves.data[row] = half[1:]
         return halves
 
@@ -143,18 +144,29 @@ class EventWriter:
             (ATTRIBUTE_PREFIX + name, f"{json.dumps(name)}:".encode()) for name in sorted(names)
         ]
 
-    def write(self, told: Mapping[str, Any], request: bytes, response: bytes) -> bytes:
-        """Write the event of a request that has the attributes ``told``, and of its response."""
-        parts = b""
+    def write_all(
+        self, told: Sequence[Mapping[str, Any]], requests: Sequence[bytes], responses: Sequence[bytes]
+    ) -> list[bytes | None]:
+        """Write the events of requests, their attributes being ``told``, and of their responses."""
+        beginnings: Sequence[bytes] = [b"{"] * len(told)
         for name, label in self._attributes:
-            if name in told and (found := told[name]) is not None:
-                parts += label + _json(found) + b","
-        return b'{%b"request":%b,"response":%b}' % (parts, request, response)
+            texts = _members(label, [attributes.get(name) for attributes in told])
+            beginnings = list(map(add, beginnings, texts))
+        parts = zip(beginnings, requests, responses, strict=True)
+        return [b'%b"request":%b,"response":%b}' % part for part in parts]
+
+
+def _members(label: bytes, attributes: Sequence[Any]) -> list[bytes]:
+    """Write an attribute of each event as a member of an object; nothing where there is none."""
+    given = set(map(type, attributes))
+    if given == {type(None)}:
+        return [b""] * len(attributes)
+    if given == {bytes} and _PLAIN(b"".join(attributes)):
+        return [b'%b"%b",' % (label, attribute) for attribute in attributes]
+    return [b"" if found is None else b"%b%b," % (label, _json(found)) for found in attributes]
 
 
 def _json(attribute: Any) -> bytes:
     if isinstance(attribute, bytes):
-        if _PLAIN(attribute):
-            return b'"' + attribute + b'"'
         attribute = attribute.decode(errors="backslashreplace")
     return json.dumps(attribute).encode()

@@ -168,8 +168,7 @@ class OipCodec:
             elif text:
                 self._nestings.learn(text)
         batch = event_batch(records, self._schema, columns, found.rejected)
-        whole = (row for row in batch.rows.tolist() if lengths[row] is None)
-        accepted = values[next(whole, -1)] if len(batch) else None
+        accepted = next((values[row] for row in batch.rows.tolist() if lengths[row] is None), None)
         if accepted is not None:
             self._templates.learn(len(values), accepted)
         return batch

@@ -194,10 +194,10 @@ def learnt_template(text: bytes, read: Callable[[bytes], OipEvent]) -> Template 
     Template or None
         None if the event holds several instances, or is otherwise unlike what most producers write.
     """
-    known = read(text)
+    known = _read_with(text, 0, 0, b"", read)
     tokens = list(_TOKEN.finditer(text))
-    too_odd = b"\\" in text or _TRIAL in text or known.time_ms == _TRIAL_MS
-    if known.count != 1 or too_odd or len(tokens) > _MOST_TOKENS:
+    too_odd = b"\\" in text or _TRIAL in text or len(tokens) > _MOST_TOKENS
+    if known is None or known.time_ms == _TRIAL_MS or too_odd:
         return None
     roles: dict[str, tuple[int, int]] = {}
     constants = _described(known)
@@ -271,7 +271,7 @@ def _slots_of_string(
 def _read_with(
     text: bytes, begin: int, end: int, content: bytes, read: Callable[[bytes], OipEvent]
 ) -> OipEvent | None:
-    """Read an event with something else in one place; None if it is refused then."""
+    """Read an event with something else in one place; None if it is refused, or holds several instances."""
     try:
         changed = read(text[:begin] + content + text[end:])
     except BadEventError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from streams.codecs.half_events import EventWriter, HalfColumns, HalfEvent, HalfReader
+from streams.codecs.merged_batches import merged
 from streams.codecs.protocol import open_codec
 from streams.codecs.rejection import shown
 from streams.errors import CodecError
@@ -22,6 +24,10 @@ LONGEST_WAIT_SECONDS = 86_400
 
 REMEMBERED_MS = 600_000
 """How long it is remembered, at least, what became of an event: for records that a crash delivers again."""
+
+
+_Answers: TypeAlias = tuple[Mapping[int, tuple[Answer, Answer]], Mapping[int, Answer]]
+"""What ``PairStore.bring`` returns."""
 
 
 class PairsCodec:
@@ -71,6 +77,7 @@ class PairsCodec:
         self._events = EventWriter(schema)
         self._pairs = pairs
         self._within_ms = max(1, int(within_seconds * 1000))
+        self._asking = ThreadPoolExecutor(1, "pairs")
 
     def decode(self, records: RecordBatch) -> EventBatch:
         """Decode a batch; a bad event is listed in ``rejected`` and never raises.
@@ -82,30 +89,60 @@ class PairsCodec:
         """
         halves = self._halves.read_all(records.values, records.headers)
         found = _sorted(halves)
-        self._decide(records, halves, found)
-        complete = sorted(found.partners)
-        values: list[bytes | None] = [self._event(halves, row, found.partners[row]) for row in complete]
+        asked = self._ask(records, halves, found)
+        # Redis decides while those are decoded that have met; hardly ever does it say anything of them.
+        met = self._decode(records, halves, {second: first for first, second in found.met})
+        of_meetings, of_halves = asked.result()
+        partners = self._learn(halves, found, of_meetings, of_halves)
+        if of_meetings:
+            events = self._decode(records, halves, partners)
+        elif partners:
+            events = _joined(records, met, self._decode(records, halves, partners))
+        else:
+            events = met
+        rejected = sorted([*halves.rejected, *events.rejected], key=lambda event: event.row)
+        return replace(events, rejected=rejected, waiting=found.waiting)
+
+    def _decode(
+        self, records: RecordBatch, halves: HalfColumns, partners: Mapping[int, int | HalfEvent]
+    ) -> EventBatch:
+        """Decode the events of those halves that complete one, the other one being in the batch or stored."""
+        complete = sorted(partners)
+        told, requests, responses = [], [], []
+        for row in complete:
+            other = partners[row]
+            if isinstance(other, int):
+                its_attributes, its_data = halves.attributes[other], halves.data[other]
+            else:
+                its_attributes, its_data = other.attributes, other.data
+            if halves.kinds[row] == REQUEST:
+                told.append(halves.attributes[row])
+                requests.append(halves.data[row])
+                responses.append(its_data)
+            else:
+                told.append(its_attributes)
+                requests.append(its_data)
+                responses.append(halves.data[row])
+        values = self._events.write_all(told, requests, responses)
         rows = np.array(complete, dtype=np.int64)
         # The headers are those of the envelope.
         events = self._codec.decode(records.take(rows).with_values(values, [[]] * len(complete)))
-        rejected = halves.rejected + [replace(event, row=complete[event.row]) for event in events.rejected]
         rows = rows[events.rows]
         return replace(
             events,
             records=records,
             rows=rows,
             ids=[halves.events[row] for row in rows.tolist()],
-            rejected=sorted(rejected, key=lambda event: event.row),
-            waiting=found.waiting,
+            rejected=[replace(event, row=complete[event.row]) for event in events.rejected],
         )
 
-    def _decide(self, records: RecordBatch, halves: HalfColumns, found: _Found) -> None:
-        """Learn from Redis which halves complete their event."""
+    def _ask(self, records: RecordBatch, halves: HalfColumns, found: _Found) -> Future[_Answers]:
+        """Ask which halves complete their event."""
         places = zip(records.partitions.tolist(), records.offsets.tolist(), strict=True)
-        place = [f"{partition}:{offset}" for partition, offset in places]
-        events, kinds, waiting = halves.events, halves.kinds, found.waiting
+        place = list(map("%d:%d".__mod__, places))
+        events, kinds = halves.events, halves.kinds
         meetings = [
-            Meeting(events[first], kinds[first] or "", place[first], place[second])
+            Meeting(events[first], f"{kinds[first]} {place[first]}", place[second])
             for first, second in found.met
         ]
         brought = [
@@ -113,23 +150,48 @@ class PairsCodec:
             for row in found.alone
         ]
         keep_ms = max(REMEMBERED_MS, self._within_ms)
-        of_meetings, of_halves = self._pairs.bring(records.topic, meetings, brought, self._within_ms, keep_ms)
-        for number, (first, second) in enumerate(found.met):
-            if number in of_meetings:
-                answers = of_meetings[number]
-                self._take(halves, found, first, answers[0], second)
-                self._take(halves, found, second, answers[1], first)
-            else:
-                waiting.append(first)
-                found.partners[second] = first
+        return self._asking.submit(
+            self._pairs.bring, records.topic, meetings, brought, self._within_ms, keep_ms
+        )
+
+    def _learn(
+        self,
+        halves: HalfColumns,
+        found: _Found,
+        of_meetings: Mapping[int, tuple[Answer, Answer]],
+        of_halves: Mapping[int, Answer],
+    ) -> dict[int, int | HalfEvent]:
+        """Take note of the answers; return the halves that complete an event.
+
+        Where all that have met are as expected, these are not among them.
+        """
+        partners: dict[int, int | HalfEvent] = {}
+        if not of_meetings:
+            found.waiting += [first for first, _ in found.met]
+        else:
+            for number, (first, second) in enumerate(found.met):
+                if number in of_meetings:
+                    answers = of_meetings[number]
+                    self._take(halves, found, partners, first, answers[0], second)
+                    self._take(halves, found, partners, second, answers[1], first)
+                else:
+                    found.waiting.append(first)
+                    partners[second] = first
         for number, row in enumerate(found.alone):
             if number in of_halves:
-                self._take(halves, found, row, of_halves[number])
+                self._take(halves, found, partners, row, of_halves[number])
             else:
-                waiting.append(row)
+                found.waiting.append(row)
+        return partners
 
     def _take(
-        self, halves: HalfColumns, found: _Found, row: int, answer: Answer, beside: int | None = None
+        self,
+        halves: HalfColumns,
+        found: _Found,
+        partners: dict[int, int | HalfEvent],
+        row: int,
+        answer: Answer,
+        beside: int | None = None,
     ) -> None:
         """Take note of what becomes of a half; ``beside`` is the other one that is in the same batch."""
         if answer.outcome == "late":
@@ -137,20 +199,10 @@ class PairsCodec:
         elif answer.outcome:
             found.waiting.append(row)
         elif beside is not None and not answer.other:
-            found.partners[row] = beside
+            partners[row] = beside
         else:
             stored = unpacked_record(answer.other)
-            found.partners[row] = self._halves.read(stored.value(), stored.headers())
-
-    def _event(self, halves: HalfColumns, row: int, other: int | HalfEvent) -> bytes:
-        """Write the event that a half completes, the other one being in the batch or stored."""
-        if isinstance(other, int):
-            told, data = halves.attributes[other], halves.data[other]
-        else:
-            told, data = other.attributes, other.data
-        if halves.kinds[row] == REQUEST:
-            return self._events.write(halves.attributes[row], halves.data[row], data)
-        return self._events.write(told, data, halves.data[row])
+            partners[row] = self._halves.read(stored.value(), stored.headers())
 
     def _late(self, row: int, half: HalfEvent) -> RejectedEvent:
         waited = other_half(half.kind)
@@ -167,8 +219,11 @@ class _Found:
     alone: Collection[int]
     """Halves of other events."""
     waiting: list[int]
-    partners: dict[int, int | HalfEvent] = field(default_factory=dict)
-    """By the half that completes an event, the other one: its row, or what was stored of it."""
+
+
+def _joined(records: RecordBatch, *parts: EventBatch) -> EventBatch:
+    every = np.arange(len(records), dtype=np.int64)
+    return merged(records, *((part, every) for part in parts))
 
 
 def _sorted(halves: HalfColumns) -> _Found:

@@ -20,13 +20,13 @@ class MemoryPairs:
         self, group: str, meetings: Sequence[Meeting], halves: Sequence[Half], wait_ms: int, keep_ms: int
     ) -> tuple[Mapping[int, tuple[Answer, Answer]], Mapping[int, Answer]]:
         """Bring halves, as to `PairStore.bring`; how long they wait is not looked at."""
-        met = {
-            number: (
-                self._answer(group, Half(event, kind, first, b"")),
+        met = {}
+        for number, (event, first, second) in enumerate(meetings):
+            kind, place = first.split(" ")
+            met[number] = (
+                self._answer(group, Half(event, kind, place, b"")),
                 self._answer(group, Half(event, other_half(kind), second, b"")),
             )
-            for number, (event, kind, first, second) in enumerate(meetings)
-        }
         alone = {number: self._answer(group, half) for number, half in enumerate(halves)}
         return (
             {number: answers for number, answers in met.items() if answers != (WAIT, COMPLETE)},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import NamedTuple
 
 from streams.state.redis_connection import RedisConnection, ScriptCall, load_script
@@ -45,10 +44,8 @@ class Meeting(NamedTuple):
     """Both halves of an event in one batch."""
 
     event: str
-    kind: str
-    """Kind of the half that is first."""
     first: str
-    """Where the first came from."""
+    """Kind of the half that is first, and where it came from: ``"<kind> <place>"``."""
     second: str
     """Where the other came from."""
 
@@ -131,7 +128,8 @@ class PairStore:
         calls = []
         for start in starts:
             met, alone = meetings[start : start + MOST_AT_ONCE], halves[start : start + MOST_AT_ONCE]
-            described = [list(chain.from_iterable(met)), [part for half in alone for part in half[:3]]]
+            of_met = [part for event, first, by in met for part in (event, f"{first} {by}\n")]
+            described = [of_met, [part for half in alone for part in half[:3]]]
             args: list[str | bytes | int] = [
                 wait_ms,
                 keep_ms,

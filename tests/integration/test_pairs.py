@@ -192,7 +192,7 @@ def test_the_rights_that_the_docs_give_a_worker_are_enough(redis_client: redis.R
     connection = RedisConnection(redis_url, username="drift-worker", password="secret")
     store = PairStore(connection, "drift")
     halves = [Half(f"{n}", "request", f"0:{n}", b"half") for n in range(2)]
-    store.bring("log", [Meeting("m", "request", "0:8", "1:8")], halves, wait_ms=1, keep_ms=60_000)
+    store.bring("log", [Meeting("m", "request 0:8", "1:8")], halves, wait_ms=1, keep_ms=60_000)
     answers = store.bring("log", [], [Half("0", "response", "1:0", b"half")], wait_ms=1, keep_ms=60_000)
     while not (found := store.unpaired("log", [], 60_000)):
         pass

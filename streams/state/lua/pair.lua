@@ -6,7 +6,7 @@
 --                   "<kind> <place> <by>\n<content>" of the half that was first; by is the place of the half that
 --                   completes it, "-" while there is none, or "late" when none came in time
 -- ARGV    how long a half waits, how long an event is remembered after that (both in ms),
---         JSON: event, kind, place, place of the other half, of each two halves that met,
+--         JSON: event, and "<kind> <place> <place of the other half>\n", of each two halves that met,
 --         JSON: event, kind, place, of each half that is alone, then the content of each of these
 -- returns {{number, outcome, content, outcome of the other half, content, ... of halves that met},
 --          {number, outcome, content, ... of halves alone}}, only where it is not that the second one completes
@@ -54,14 +54,14 @@ end
 
 local other = {request = 'response', response = 'request'}
 local met, unusual = cjson.decode(ARGV[3]), {}
-for i = 1, #met, 4 do
-  local event, kind, place, by = met[i], met[i + 1], met[i + 2], met[i + 3]
-  local value = kind .. ' ' .. place .. ' ' .. by .. '\n'
+for i = 1, #met, 2 do
+  local event, value = met[i], met[i + 1]
   if not redis.call('SET', events .. event, value, 'NX', 'PX', keep_ms) then
+    local kind, place, by = string.match(value, '^(%S+) (%S+) (%S+)\n')
     local first, content = bring(event, kind, place, nil)
     local second, its_content = bring(event, other[kind], by, nil)
     if first ~= 'wait' or second ~= '' or its_content ~= '' then
-      for _, part in ipairs({(i - 1) / 4, first, content, second, its_content}) do
+      for _, part in ipairs({(i - 1) / 2, first, content, second, its_content}) do
         unusual[#unusual + 1] = part
       end
     end

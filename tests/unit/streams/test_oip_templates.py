@@ -176,3 +176,20 @@ def test_nested_images_are_read_as_before() -> None:
     for _ in range(2):
         batch = codec.decode(batch_of([plain(number, inputs=inputs) for number in range(20)]))
         np.testing.assert_array_equal(batch.instances, [[[1, 2], [3, 4]]] * 20)
+
+
+def test_events_with_binary_data_are_neither_learnt_from_nor_taken_for_known_ones() -> None:
+    def binary(number: int) -> tuple[bytes, list[tuple[str, bytes | None]]]:
+        described = event(number)
+        described["inputs"][0] |= {"parameters": {"binary_data_size": 12}}
+        del described["inputs"][0]["data"]
+        header = json.dumps(described).encode()
+        told = [("Inference-Header-Content-Length", str(len(header)).encode())]
+        return header + np.array([1, 2, 3], "<f4").tobytes(), told
+
+    values, headers = zip(*map(binary, range(20)), strict=True)
+    codec = OipCodec(SCHEMA)
+    for _ in range(2):
+        assert codec.decode(batch_of(values, headers)).instances.tolist() == [[1, 2, 3]] * 20
+        mixed = codec.decode(batch_of([*values, plain(1)], [*headers, None]))
+        assert (len(mixed), mixed.instances[20].tolist()) == (21, [0.125, -1, np.float32(1e-3)])
