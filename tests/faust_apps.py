@@ -12,12 +12,14 @@ import faust
 
 from monitor.faust_plugin.app import open_app
 from tests.servers.ports import free_ports
-from tests.workers import READY_SECONDS, wait_until, write_config
+from tests.workers import wait_until, write_config
 
 T = TypeVar("T")
 
-SOON = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 0.5, "broker_request_timeout": 10.0}
-"""So that a group takes note of who comes and goes within seconds."""
+SOON = {"broker_session_timeout": 20.0, "broker_heartbeat_interval": 0.5, "broker_request_timeout": 40.0}
+"""So that a group takes note of who comes and goes, but not of a machine that is busy."""
+LONG_SECONDS = 180.0
+"""An app, its broker and other tests may have to share a processor."""
 
 
 class FaustThread:
@@ -41,20 +43,20 @@ class FaustThread:
 
     def __enter__(self) -> FaustThread:
         self._thread.start()
-        assert self._ready.wait(READY_SECONDS), "the app was not made"
+        assert self._ready.wait(LONG_SECONDS), "the app was not made"
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def stop(self, timeout: float = 60.0) -> None:
+    def stop(self, timeout: float = LONG_SECONDS) -> None:
         """Stop it, as SIGTERM does, and fail if that takes too long."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(timeout)
             assert not self._thread.is_alive(), f"the app did not stop within {timeout:g} s"
 
-    def wait_for(self, what: str, found: Callable[[], T | None], seconds: float = READY_SECONDS) -> T:
+    def wait_for(self, what: str, found: Callable[[], T | None], seconds: float = LONG_SECONDS) -> T:
         """Await something that the app brings about; fails when it ends or takes too long."""
 
         def check() -> None:

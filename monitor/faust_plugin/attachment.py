@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,6 @@ from monitor.garbage import spare_what_is_loaded
 from monitor.metrics.instruments import Instruments
 from streams.errors import StreamError
 from streams.kafka.group_offsets import Partition
-from streams.records import RecordBatch
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ TURN_SECONDS = 0.1
 """How often verdicts are settled and aged windows looked for while no events come."""
 ATTENTION_SECONDS = 0.5
 """How soon the monitor ends its waiting when the app stops or is rebalanced."""
+HOLD_UP_SECONDS = 5.0
+"""How long an app that stops or is rebalanced waits for what the monitor is doing."""
 
 
 def attach(app: faust.App, config: Config | str | Path, *, stop_app: bool = False) -> None:
@@ -95,16 +97,21 @@ class _Attachment:
         self._intake: Intake | None = None
         self._failed = False
         self._assigning: asyncio.Future[None] | None = None
+        self._rebalances = 0
+        self._waits_since: float | None = None
 
     async def watch(self, stream: faust.StreamT[Any]) -> None:
-        """Count what Faust hands over, and acknowledge it when the windows hold it."""
+        """Count what Faust hands over, and acknowledge it when the windows hold it.
+
+        It is acknowledged too when the app cannot wait for that, or the monitor has failed: while an event is
+        not, Faust ends no rebalance, and commits nothing for agents that have read the same. What is not
+        counted then is read from Kafka.
+        """
         settings = self._config.worker
         async for events in stream.noack_take(settings.batch_size, within=settings.batch_wait_ms / 1000):
-            if await self._do(partial(_take, record_batches(events))):
-                for event in events:
-                    await stream.ack(event)
-            # Faust waits for messages that somebody still holds.
-            del events
+            await self._do(partial(Intake.take, batches=record_batches(events)))
+            for event in events:
+                await stream.ack(event)
 
     async def turn(self) -> None:
         """Let the monitor do what does not depend on new events."""
@@ -114,6 +121,7 @@ class _Attachment:
 
     async def on_assigned(self, _: faust.App, assigned: Collection[TP], **__: Any) -> None:
         partitions = self._own(assigned)
+        self._rebalances = self._app.rebalancing_count
         # Not awaited: where they begin is for Redis to say, and the group does not wait for that.
         self._assigning = asyncio.ensure_future(self._do(lambda intake: intake.assigned(partitions)))
 
@@ -133,15 +141,20 @@ class _Attachment:
         return sorted(Partition(*partition) for partition in partitions if partition.topic in self._topics)
 
     async def _do(self, action: Callable[[Intake], T]) -> T | None:
-        """Do something in the monitor's thread; None when the monitor has failed, now or before."""
+        """Do something in the monitor's thread.
+
+        None when the monitor has failed, now or before, or when the app could not wait for it.
+        """
         if self._failed:
             return None
         loop = asyncio.get_running_loop()
         done = asyncio.wrap_future(self._thread.submit(lambda: action(self._opened(loop))))
         try:
-            while not done.done():
-                await asyncio.wait([done], timeout=ATTENTION_SECONDS)
-                self._heed_the_app()
+            while not (await asyncio.wait([done], timeout=ATTENTION_SECONDS))[0]:
+                if self._app_has_waited():
+                    # What has begun goes on, and what it counts is not counted again.
+                    done.cancel()
+                    return None
             return done.result()
         except Exception as error:
             # Whatever it is, the app's own agents are not to suffer.
@@ -150,12 +163,25 @@ class _Attachment:
                 await self._give_up(error)
             return None
 
-    def _heed_the_app(self) -> None:
-        """End the waiting for Redis that the app would wait for: Faust tells its agents only afterwards."""
+    def _app_has_waited(self) -> bool:
+        """Tell whether the app has waited long enough, and end the waiting for Redis that it waits for."""
+        if not self._app_waits():
+            self._waits_since = None
+            return False
+        if self._waits_since is None:
+            self._waits_since = time.monotonic()
+        return time.monotonic() - self._waits_since > HOLD_UP_SECONDS
+
+    def _app_waits(self) -> bool:
+        # Faust tells its agents only after they are done.
         if self._app.should_stop:
             self._stopping.set()
-        elif self._app.rebalancing and self._intake is not None:
+            return True
+        # A rebalance lasts until the app's tables are recovered, which may be long after the assignment.
+        moving = bool(self._app.rebalancing) and self._app.rebalancing_count != self._rebalances
+        if moving and self._intake is not None:
             self._intake.abandon()
+        return moving
 
     async def _give_up(self, error: Exception) -> None:
         named = isinstance(error, (MonitorError, StreamError, DetectorError))
@@ -175,7 +201,3 @@ class _Attachment:
             spare_what_is_loaded()
             self._intake = Intake(self._config, pipeline, sender, instruments, self._stopping)
         return self._intake
-
-
-def _take(batches: Sequence[RecordBatch], intake: Intake) -> bool:
-    return intake.take(batches)

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import numpy as np
 
@@ -124,14 +124,11 @@ class Intake:
         self._commit(wait=True)
         self._release(partitions)
 
-    def take(self, batches: Iterable[RecordBatch]) -> bool:
-        """Count records; tells whether windows hold them all now, or others are to count them."""
-        try:
+    def take(self, batches: Iterable[RecordBatch]) -> None:
+        """Count records; what is abandoned is found missing later."""
+        with suppress(AbandonedError):
             for records in batches:
                 self._through_losses(lambda records=records: self._take(records))  # type: ignore[misc]
-        except AbandonedError:
-            return False
-        return True
 
     def turn(self) -> None:
         """Do what does not depend on new records: settle verdicts, commit, look for what is missing."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ from urllib.request import urlopen
 
 import faust
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from monitor.faust_plugin import attach
-from tests.faust_apps import SOON, FaustThread, ready_made
+from monitor.faust_plugin.attachment import ATTENTION_SECONDS
+from tests.faust_apps import LONG_SECONDS, SOON, FaustThread, ready_made
 from tests.same_verdicts import SEGMENTS, Trial
 from tests.servers.ports import free_ports
 from tests.traffic import Account, MonitorState, TinyDetector, consume, publish
-from tests.workers import READY_SECONDS, monitor_config, wait_until, write_config
+from tests.workers import WorkerThread, monitor_config, wait_until, write_config
 
 COUNT = 5000
 HALF = 450
@@ -44,13 +46,24 @@ def topics(topic: Callable[..., str]) -> dict[str, str]:
 
 def commit(bootstrap: str, group: str, topic: str, offset: int) -> None:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
-    consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
+
+    def done() -> bool:
+        try:
+            consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
+        except KafkaException as error:
+            # A broker that has just started is still reading what groups have committed.
+            if error.args[0].retriable():
+                return False
+            raise
+        return True
+
+    wait_until("the commit", done, LONG_SECONDS)
     consumer.close()
 
 
 def committed(bootstrap: str, group: str, topic: str) -> list[int]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
-    found = consumer.committed([TopicPartition(topic, number) for number in (0, 1)], timeout=10)
+    found = consumer.committed([TopicPartition(topic, number) for number in (0, 1)], timeout=LONG_SECONDS)
     consumer.close()
     return [one.offset for one in found]
 
@@ -164,6 +177,85 @@ def test_outage_loss_of_redis_and_rebalances_keep_every_event_in_one_window(
         account.check(list(verdicts.values()), state.left_open())
 
 
+@pytest.mark.real_broker
+def test_a_monitor_that_hangs_holds_up_neither_a_rebalance_nor_the_end(
+    tiny, kafka, new_redis, topics, tmp_path: Path
+):
+    redis_server = new_redis()
+    config = monitor_config(
+        kafka.bootstrap, redis_server.url, tiny.path, topics, redis={"socket_timeout_seconds": 600}
+    )
+    account = Account()
+
+    def send(seed: int) -> None:
+        account.send(
+            kafka.bootstrap, topics["events"], tiny.calm(2 * HALF, seed=seed), [0] * HALF + [1] * HALF
+        )
+
+    with MonitorState(redis_server.url) as state:
+
+        def all_counted() -> bool:
+            return sum(state.counted().values()) == len(account.scores)
+
+        send(1)
+        with ready_made(tmp_path / "first", config) as first:
+            first.wait_for("the first events", all_counted)
+            redis_server.freeze()
+            send(2)
+            first.wait_for("events in hand", lambda: len(first.app.consumer.unacked))
+            with ready_made(tmp_path / "second", config) as second:
+                second.wait_for("its partition", lambda: second.assigned)
+        redis_server.thaw()
+        with WorkerThread(tmp_path / "worker", config) as worker:
+            worker.wait_for("what was in hand", all_counted, LONG_SECONDS)
+            worker.wait_for("the verdicts", lambda: len(state.verdicts()) == 4 * HALF // 100, LONG_SECONDS)
+        account.check(state.verdicts(), state.left_open())
+
+
+class SlowToRecover(faust.App):
+    """As with large tables: its rebalance lasts until the test says so."""
+
+    recovered = False
+
+    def on_rebalance_end(self) -> None:
+        if self.recovered:
+            super().on_rebalance_end()
+
+
+@pytest.mark.real_broker
+def test_partitions_are_taken_up_after_an_outage_that_a_rebalance_outlasts(
+    tiny, kafka, new_redis, topics, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    redis_server = new_redis()
+    config = monitor_config(
+        kafka.bootstrap, redis_server.url, tiny.path, topics, redis={"socket_timeout_seconds": 0.5}
+    )
+    path = write_config(tmp_path, config)
+
+    def slow_app() -> faust.App:
+        app = SlowToRecover(
+            f"{topics['events']}-app",
+            broker=f"kafka://{kafka.bootstrap}",
+            web_enabled=False,
+            datadir=str(tmp_path),
+            topic_disable_leader=True,
+            **SOON,
+        )
+        attach(app, path)
+        return app
+
+    publish(kafka.bootstrap, topics["events"], tiny.calm(HALF, seed=1).values, partitions=[0] * HALF)
+    redis_server.freeze()
+    with FaustThread(slow_app) as slow:
+        slow.wait_for("the outage", lambda: "waiting for it" in caplog.text)
+        # Until the app's state has been looked at while the monitor waited.
+        time.sleep(3 * ATTENTION_SECONDS)
+        redis_server.thaw()
+        with MonitorState(redis_server.url) as state:
+            slow.wait_for("the events", lambda: state.counted().get(0) == HALF)
+        slow.app.recovered = True
+
+
 def faust_worker(*options: object) -> list[str]:
     return [sys.executable, "-m", "faust", "-A", "monitor.faust_app", "worker", *map(str, options)]
 
@@ -196,12 +288,12 @@ def test_ready_made_app_shows_where_the_monitor_stands_and_ends_on_sigterm(
         (segment,) = wait_until(
             "the second verdict",
             segments,
-            READY_SECONDS,
+            LONG_SECONDS,
             lambda: process.poll() is None or pytest.fail(log.read_text()),
         )
         assert (segment["segment"], segment["state"], segment["open"]) == ("all", "drift", 50)
         process.terminate()
-        assert process.wait(20) == 0, log.read_text()
+        assert process.wait(LONG_SECONDS) == 0, log.read_text()
     finally:
         process.kill()
     assert "Traceback" not in log.read_text()
