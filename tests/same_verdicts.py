@@ -12,9 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from monitor.backtest.run import run_backtest
+from monitor.backtest.topic import events_of_topic
+from monitor.bundle_shelf import BundleShelf
+from monitor.config.file import load_config
+from monitor.verdicts.verdict import Verdict
 from tests.faust_apps import ready_made
 from tests.traffic import Events, MonitorState, TinyDetector, consume, publish
-from tests.workers import WorkerThread, monitor_config, wait_until
+from tests.workers import WorkerThread, monitor_config, wait_until, write_config
 
 PARTITIONS = 4
 SEGMENTS = ("de", "eu", "jp", "us")
@@ -44,6 +49,11 @@ class Outcome:
     alerts: dict[str, list[tuple[str, int]]]
     scores: dict[str, list[float]]
     left_open: dict[str, list[float]]
+
+    @property
+    def decided(self) -> tuple[object, object]:
+        """Verdicts and alerts alone."""
+        return self.verdicts, self.alerts
 
 
 @dataclass(frozen=True)
@@ -133,13 +143,7 @@ class Trial:
             one = json.loads(message.value())
             scores[one["segment"]][one["partition"], one["offset"]] = one["score"]
         return Outcome(
-            {
-                segment: [
-                    (v.sequence, dict(v.offsets), v.p_value, v.threshold, v.drift, v.mean, v.max)
-                    for v in found
-                ]
-                for segment, found in verdicts.items()
-            },
+            {segment: _described(found) for segment, found in verdicts.items()},
             dict(alerts),
             {segment: [found[place] for place in sorted(found)] for segment, found in scores.items()},
             left_open,
@@ -160,12 +164,33 @@ class Trial:
         config = self.config("faust")
         return self.run(config, [ready_made(self._directory("faust"), config)])
 
+    def by_backtest(self) -> Outcome:
+        """A backtest of the topic, which tells no scores beyond those of its verdicts."""
+        config = load_config(write_config(self._directory("backtest"), self.config("backtest")))
+        events = events_of_topic(config, self.events, None, None)
+        done = run_backtest("backtest", config, config.monitors, events, bundles=BundleShelf())
+        segments = done.monitors[0].segments
+        alerts = {
+            name: [
+                (moment.alert.value, verdict.sequence)
+                for verdict, moment in zip(segment.verdicts, segment.moments, strict=True)
+                if moment.alert is not None
+            ]
+            for name, segment in segments.items()
+        }
+        verdicts = {name: _described(segment.verdicts) for name, segment in segments.items()}
+        return Outcome(verdicts, {name: found for name, found in alerts.items() if found}, {}, {})
+
     def _directory(self, name: str) -> Path:
         return self.tiny.path.parent / f"{self.events}-{name}"
 
     def _windows(self, state: MonitorState) -> int:
         opened = [state.left_open(segment) for segment in SEGMENTS]
         return (self.count - sum(0 if one is None else len(one.scores) for one in opened)) // WINDOW
+
+
+def _described(verdicts: Sequence[Verdict]) -> list[tuple[Any, ...]]:
+    return [(v.sequence, dict(v.offsets), v.p_value, v.threshold, v.drift, v.mean, v.max) for v in verdicts]
 
 
 def _publish(bootstrap: str, topic: str, events: Events, segments: Sequence[int]) -> None:

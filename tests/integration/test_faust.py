@@ -78,6 +78,7 @@ def test_every_way_of_running_gives_the_same_scores_and_verdicts(tiny, kafka, re
     assert all({kind for kind, _ in by_worker.alerts[one]} == {"detected", "resolved"} for one in SEGMENTS)
     assert trial.by_faust() == by_worker
     assert trial.by_two_workers() == by_worker
+    assert trial.by_backtest().decided == by_worker.decided
 
 
 @pytest.mark.real_broker
