@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors import ModelDistillation
+from detectors.instances import read_instances
 from monitor.errors import SetupError
 from monitor.samples.arrays import USUAL_KEYS, read_array
 
@@ -93,4 +94,5 @@ def _score(
             f"{option}: {source} holds instances without predictions, and the bundle holds no teacher; give"
             " 'predictions' beside 'instances', or scores."
         )
+    instances = read_instances(instances, detector.input_shape, f"{option}: {source}")
     return np.asarray(detector.score(instances, predictions=predictions), dtype=np.float32)

@@ -35,7 +35,7 @@ class TopicUse:
     topic
         Its name.
     keys
-        Places in the config that name it.
+        Places that name it: keys of the config, or an option such as ``--topic``.
     operation
         What the worker does to it: READ or WRITE.
     compacted
@@ -56,6 +56,13 @@ class TopicUse:
     def where(self) -> str:
         """The places in the config, for a sentence."""
         return ", ".join(self.keys)
+
+    @property
+    def remedy(self) -> str:
+        """What to do when it does not exist, for a sentence; ``check`` makes those of the config."""
+        if any(key.startswith("--") for key in self.keys):
+            return "create it, or name one that does."
+        return "create it, or run 'drift-monitor check --create-topics'."
 
 
 def topic_uses(config: Config) -> list[TopicUse]:
@@ -221,7 +228,7 @@ class _Cluster:
                 return self._create(use)
             return failed(
                 use.subject,
-                f"does not exist ({use.where}); create it, or run 'drift-monitor check --create-topics'.",
+                f"does not exist ({use.where}); {use.remedy}",
             )
         if code == ClientError.TOPIC_AUTHORIZATION_FAILED:
             return failed(use.subject, f"if it exists, {self._lacks(use)}")

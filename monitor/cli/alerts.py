@@ -102,7 +102,12 @@ def alerts(
         ctx.exit(EXIT_RUNTIME)
 
 
-@alerts.command("forward", cls=ExampleCommand, examples=["drift-monitor alerts forward -c monitor.yaml"])
+@alerts.command(
+    "forward",
+    cls=ExampleCommand,
+    short_help="Hand alerts on to Alertmanager and webhooks.",
+    examples=["drift-monitor alerts forward -c monitor.yaml"],
+)
 @config_option
 def forward(config_path: Path) -> None:
     """Hand alerts on to Alertmanager and webhooks, until SIGTERM or Ctrl-C.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.options import ExampleCommand, choose_monitor, monitor_option, read_config
+from monitor.cli.options import ExampleCommand, check_output_file, choose_monitor, monitor_option, read_config
 from monitor.cli.progress import counting_progress
 from monitor.cli.sources import read_events_file
 from monitor.cli.tensorflow_loading import load_tensorflow
@@ -120,10 +120,13 @@ def backtest(
     """
     if report is not None and find_spec("matplotlib") is None:
         raise SetupError("--report needs matplotlib; install the extra: pip install 'drift-monitor[plots]'.")
+    if report is not None:
+        check_output_file(report, "--report")
     if output is not None:
         from monitor.backtest.formats import check_table_path
 
         check_table_path(output)
+        check_output_file(output, "--output")
     paths = [*configs, *compare]
     loaded = [read_config(path) for path in paths]
     chosen = [_monitors(config, monitor_name, topic) for config in loaded]
@@ -133,7 +136,7 @@ def backtest(
             raise SetupError("A topic has no arrays; leave out the options for arrays, or name a file.")
         from monitor.backtest.topic import events_of_topic
 
-        recorded = events_of_topic(loaded[0], topic or chosen[0][0].input.topic, begin, end, limit)
+        recorded = events_of_topic(loaded[0], chosen[0][0], topic, begin, end, limit)
     elif begin is not None or end is not None:
         raise SetupError("--from and --to are places in a topic; leave them out, or the file.")
     else:

@@ -13,8 +13,8 @@ from monitor.backtest.summary import summaries
 def summary_table(backtests: Sequence[Backtest]) -> Table:
     """A row for each config, monitor and segment that had a verdict."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    names = ("config", "monitor", "segment", "windows", "drifted", "alerts", "first alert", "smallest p")
-    for number, name in enumerate(names):
+    places, counts = ("config", "monitor", "segment"), ("windows", "drifted", "alerts")
+    for number, name in enumerate((*places, *counts, "first alert (UTC)", "smallest p")):
         table.add_column(name, justify="right" if 3 <= number != 6 else "left", no_wrap=True)
     for row in summaries(backtests):
         table.add_row(

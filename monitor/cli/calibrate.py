@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.options import ExampleCommand, choose_monitor, config_option, monitor_option, read_config
+from monitor.cli.options import (
+    ExampleCommand,
+    check_output_file,
+    choose_monitor,
+    config_option,
+    monitor_option,
+    read_config,
+)
 from monitor.cli.progress import counting_progress
 from monitor.cli.tensorflow_loading import load_tensorflow
 from monitor.errors import SetupError
@@ -82,6 +89,8 @@ def calibrate(
     """
     if plot_path is not None and find_spec("matplotlib") is None:
         raise SetupError("--plot needs matplotlib; install the extra: pip install 'drift-monitor[plots]'.")
+    if plot_path is not None:
+        check_output_file(plot_path, "--plot")
     monitor = choose_monitor(read_config(config_path), monitor_name)
 
     import numpy as np

@@ -26,6 +26,7 @@ def experiment() -> None:
 @experiment.command(
     "contamination",
     cls=ExampleCommand,
+    short_help="Tell harmful inputs from harmless ones, as published.",
     examples=[
         "drift-monitor experiment contamination -o study",
         "drift-monitor experiment contamination --clean cifar-10-batches-py --corrupted CIFAR-10-C \\",

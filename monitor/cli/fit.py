@@ -156,6 +156,8 @@ def fit(
     training, reference = split(sample, held_out, size=reference_size, train=trains, seed=seed)
 
     load_tensorflow()
+    from detectors.classifier import Classifier
+    from detectors.instances import read_instances
     from monitor.fitting.fit import FitSettings, check_output, fit_bundle
     from monitor.fitting.keras_models import read_model
 
@@ -173,6 +175,10 @@ def fit(
     )
     check_output(output, overwrite)
     teacher_model = None if teacher is None else read_model(teacher, "--teacher")
+    if teacher_model is not None:
+        read_instances(
+            sample.instances, Classifier(teacher_model, "--teacher").input_shape, f"--data: {data}"
+        )
     option, source = ("--distilled", distilled) if distilled is not None else ("--student", student)
     student_model = None if source is None else read_model(source, option)
 

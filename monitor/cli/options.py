@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -81,6 +82,23 @@ def read_config(path: Path) -> Config:
     from monitor.config.file import load_config
 
     return load_config(path)
+
+
+def check_output_file(path: Path, option: str) -> None:
+    """Find out before the work whether its result could be written.
+
+    Raises
+    ------
+    SetupError
+        If the file's directory is not there, or may not be written to.
+    """
+    from monitor.errors import SetupError
+
+    directory = path.absolute().parent
+    if not directory.is_dir():
+        raise SetupError(f"{option}: {path} cannot be written; there is no directory {directory}.")
+    if not os.access(path if path.exists() else directory, os.W_OK):
+        raise SetupError(f"{option}: {path} may not be written; choose another place.")
 
 
 def choose_monitor(config: Config, name: str | None) -> MonitorConfig:

@@ -15,6 +15,7 @@ import click
 from monitor.cli.options import (
     ExampleCommand,
     ExampleGroup,
+    check_output_file,
     choose_monitor,
     config_option,
     monitor_option,
@@ -85,11 +86,14 @@ def build(
     sample = read_sample(data, data_key, divide_by, predictions, predictions_key)
     if output is not None and output.suffix != ".npy":
         raise SetupError(f"--output: {output} must end in .npy.")
+    if output is not None:
+        check_output_file(output, "--output")
 
     import numpy as np
 
     load_tensorflow()
     from detectors import ModelDistillation, load_bundle, save_detector
+    from detectors.instances import read_instances
     from streams.state.reference_store import reference_version
 
     detector = load_bundle(bundle).detector
@@ -100,7 +104,8 @@ def build(
         )
     if detector.model is None and sample.predictions is None:
         raise SetupError(f"{bundle} holds no teacher; give its probabilities with --predictions.")
-    scores = detector.score(sample.instances, predictions=sample.predictions)
+    instances = read_instances(sample.instances, detector.input_shape, f"--data: {data}")
+    scores = detector.score(instances, predictions=sample.predictions)
     if output is None:
         save_detector(detector, bundle, reference=scores, overwrite=True)
     else:
@@ -180,7 +185,10 @@ def list_references(config_path: Path, monitor_name: str | None, as_json: bool) 
 
 
 @reference.command(
-    "promote", cls=ExampleCommand, examples=["drift-monitor reference promote sha256:3f9a -c monitor.yaml"]
+    "promote",
+    cls=ExampleCommand,
+    short_help="Put a stored reference in force.",
+    examples=["drift-monitor reference promote sha256:3f9a -c monitor.yaml"],
 )
 @click.argument("version")
 @config_option
@@ -196,7 +204,10 @@ def promote_version(version: str, config_path: Path, monitor_name: str | None) -
 
 
 @reference.command(
-    "rollback", cls=ExampleCommand, examples=["drift-monitor reference rollback -c monitor.yaml"]
+    "rollback",
+    cls=ExampleCommand,
+    short_help="Put the reference before it in force again.",
+    examples=["drift-monitor reference rollback -c monitor.yaml"],
 )
 @config_option
 @monitor_option

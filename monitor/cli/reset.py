@@ -23,7 +23,8 @@ def reset(config_path: Path, monitor_name: str | None, yes: bool) -> None:
     config = read_config(config_path)
     monitor = choose_monitor(config, monitor_name)
 
-    from monitor.checks.redis import connect
+    from monitor.checks.findings import require
+    from monitor.checks.redis import check_redis, connect
     from monitor.policies import window_policy
     from monitor.verdicts.standing import Standing
     from streams.state.founding import Shape, holding
@@ -34,6 +35,7 @@ def reset(config_path: Path, monitor_name: str | None, yes: bool) -> None:
     shape = Shape.of(window_policy(monitor))
     connection = connect(config)
     try:
+        require(check_redis(config, connection))
         held = holding(connection, keys)
         if held.shape is None:
             click.echo(f"{monitor.name}: Redis holds no windows of it; a worker begins with {shape}")

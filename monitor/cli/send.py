@@ -77,7 +77,7 @@ def send(
     if file.suffix.lower() != ".jsonl":
         sample = read_events_file(file, data_key, divide_by, predictions, predictions_key, limit)
         if sample.predictions is None and predict:
-            sample = _predicted(sample, monitor)
+            sample = _predicted(sample, monitor, file)
         if sample.predictions is None and monitor.prediction == "event":
             raise SetupError(
                 f"{file} holds no predictions, which monitor {monitor.name!r} expects in its events; give"
@@ -88,31 +88,27 @@ def send(
 
     from confluent_kafka.admin import AclOperation
 
-    from monitor.checks.findings import require
-    from monitor.checks.kafka import TopicUse, check_kafka, input_use
+    from monitor.checks.topic import require_topic
     from monitor.cli.progress import counting_progress
     from monitor.config.kafka_properties import for_producer
     from monitor.sending import publish
     from streams.kafka.producer import DeliveryConfirmedProducer
 
-    use = input_use(config, monitor, AclOperation.WRITE)
-    if topic is not None and topic != use.topic:
-        use = TopicUse(topic, ("--topic",), AclOperation.WRITE)
-    require(check_kafka(config.kafka.properties, [use]))
+    target = require_topic(config, monitor, topic, AclOperation.WRITE)
     producer = DeliveryConfirmedProducer(for_producer(config.kafka.properties))
     total = None if sample is None else min(len(sample.instances), limit or len(sample.instances))
     begin = time.monotonic()
-    with counting_progress(f"Sending to {use.topic}", total) as show:
+    with counting_progress(f"Sending to {target}", total) as show:
         sent = publish(
             producer,
-            use.topic,
+            target,
             _events(file, sample, monitor, format_name),
             rate=rate,
             limit=limit,
             show=show,
         )
     seconds = max(time.monotonic() - begin, 1e-9)
-    click.echo(f"Sent {sent:,} events to {use.topic} in {seconds:.1f} s ({sent / seconds:,.0f}/s).", err=True)
+    click.echo(f"Sent {sent:,} events to {target} in {seconds:.1f} s ({sent / seconds:,.0f}/s).", err=True)
 
 
 def _monitor_of(config: Config, name: str | None, topic: str | None) -> MonitorConfig:
@@ -124,7 +120,7 @@ def _monitor_of(config: Config, name: str | None, topic: str | None) -> MonitorC
     return choose_monitor(config, name)
 
 
-def _predicted(sample: Sample, monitor: MonitorConfig) -> Sample:
+def _predicted(sample: Sample, monitor: MonitorConfig, file: Path) -> Sample:
     """Run the model of a monitor's bundle."""
     load_tensorflow()
     from detectors import ModelDistillation, load_bundle
@@ -139,7 +135,7 @@ def _predicted(sample: Sample, monitor: MonitorConfig) -> Sample:
             f"The bundle {monitor.detector} holds no model; give predictions instead of --predict."
         )
     teacher = Classifier(detector.model, "model", from_logits=detector.model_from_logits)
-    instances = read_instances(sample.instances, detector.input_shape)
+    instances = read_instances(sample.instances, detector.input_shape, str(file))
     return Sample(instances, teacher_probabilities(teacher, instances, DEFAULT_BATCH_SIZE))
 
 

@@ -11,6 +11,9 @@ from detectors.bundles.keras_archive import first_line
 from monitor.errors import SetupError
 from monitor.samples.arrays import call_function, is_function
 
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+"""What Keras reads, by the end of the name."""
+
 
 def read_model(source: str, option: str) -> Any:
     """Load a model, or call a function for it.
@@ -44,6 +47,11 @@ def read_model(source: str, option: str) -> Any:
         raise SetupError(
             f"{option}: there is no file {source}; name a .keras file, or a function that returns the model,"
             " as module:function."
+        )
+    if path.suffix not in KERAS_SUFFIXES:
+        raise SetupError(
+            f"{option}: {source} is not a Keras model, whose name ends in .keras; name one, or a function"
+            " that returns the model, as module:function."
         )
     try:
         return tf.keras.models.load_model(path, compile=False, safe_mode=True)

@@ -15,7 +15,7 @@ from monitor.alerts.alert import rfc3339
 from monitor.verdicts.verdict import Verdict
 from tests.cli_setup import run
 from tests.traffic import MonitorState, TinyDetector, consume, publish
-from tests.workers import WorkerThread, monitor_config
+from tests.workers import WorkerThread, monitor_config, write_config
 
 BEGIN_MS = 1_763_640_000_000
 N = 3000
@@ -120,6 +120,18 @@ def backtest(*arguments: object, output: Path) -> list[dict[str, Any]]:
     result = run("backtest", *arguments, "-o", output)
     assert result.exit_code == 0, result.stderr
     return json.loads(output.read_text())
+
+
+def test_topic_that_is_not_there(kafka, tmp_path: Path, redis_url: str) -> None:
+    topics = {name: f"nobody-made-{name}" for name in ("events", "alerts", "rejected")}
+    config = write_config(tmp_path, monitor_config(kafka.bootstrap, redis_url, tmp_path, topics))
+    for option, where, what in (
+        ([], "monitors[0].input.topic", "create it, or run 'drift-monitor check --create-topics'"),
+        (["--topic", "elsewhere"], "--topic", "create it, or name one that does"),
+    ):
+        result = run("backtest", "-c", config, *option)
+        assert result.exit_code == 2
+        assert f"does not exist ({where}); {what}." in result.stderr
 
 
 def test_same_verdicts_as_the_worker_to_the_bit(

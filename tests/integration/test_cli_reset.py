@@ -10,7 +10,7 @@ from streams.state.redis_connection import RedisConnection
 from streams.state.redis_keys import MonitorKeys
 from streams.state.window_store import WindowStore
 from streams.state.windows import ScoredRows, WindowPolicy
-from tests.cli_setup import Deployment, deployment, run
+from tests.cli_setup import Deployment, complaints, deployment, run
 
 KEYS = MonitorKeys("drift", "churn")
 
@@ -77,3 +77,13 @@ def test_nothing_has_to_be_dropped_of_a_monitor_without_windows(config):
         0,
         "churn: Redis holds no windows of it; a worker begins with windows of 40\n",
     )
+
+
+def test_a_redis_that_does_not_answer_is_told(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    config = deployment(tmp_path, "127.0.0.1:9", "redis://127.0.0.1:9/0")
+    result = run("reset", "-c", config.path, "--yes")
+    assert result.exit_code == 2
+    (complaint,) = complaints(result)
+    assert complaint.startswith("Redis: Redis at redis://127.0.0.1:9/0 cannot be used right now")
+    assert complaint.endswith("check redis.url.")

@@ -129,7 +129,10 @@ def test_the_rate_is_kept(config, sample, tmp_path):
         (["X.npy", "--predictions", "few.npy"], "for 30 instances it must be (30, k)"),
         (["X.npy", "--predict"], "There is no detector bundle at"),
         (["notes.jsonl", "--predict"], "leave out the options for arrays."),
-        (["events.npz", "--topic", "nobody-made-this"], "topic nobody-made-this: does not exist (--topic)"),
+        (
+            ["events.npz", "--topic", "nobody-made-this"],
+            "topic nobody-made-this: does not exist (--topic); create it, or name one that does.",
+        ),
     ],
 )
 def test_what_cannot_be_sent_is_told_in_one_sentence(

@@ -178,6 +178,10 @@ def test_too_few_events_for_a_window(bench: Bench) -> None:
         (["{lines}", "-m", "chrun"], "The config has no monitor 'chrun'; did you mean 'churn'?"),
         (["{lines}", "--data-key", "X"], "The lines of a .jsonl file are events; leave out the options"),
         (["{bare}"], "bare.npz holds no predictions, which monitor 'churn' expects"),
+        (
+            ["{lines}", "--report", "gone/x.html"],
+            "--report: gone/x.html cannot be written; there is no",
+        ),
         (["nowhere.jsonl"], "There is no file nowhere.jsonl."),
         (["--from", "yesterday"], "--from: 'yesterday' is neither an offset nor a time such as 2026-"),
     ],

@@ -254,6 +254,18 @@ class TestCommand:
             "CLEAN: clean.npz holds a, b; it must hold 'scores', or 'instances' and 'predictions'."
         ]
 
+    def test_instances_of_another_shape_are_named(self) -> None:
+        np.savez("clean.npz", X=np.ones((200, 7)), predictions=np.full((200, 2), 0.5))
+        result = run("calibrate", "-c", "monitor.yaml", "clean.npz")
+        assert result.exit_code == 2
+        assert complaints(result)[0].startswith("CLEAN: clean.npz has shape (200, 7); it must be (n, ")
+
+    def test_a_place_that_is_not_there_is_told_before_the_work(self) -> None:
+        result = run("calibrate", "-c", "gone.yaml", "clean.npy", "--plot", "gone/x.png")
+        assert result.exit_code == 2
+        (complaint,) = complaints(result)
+        assert complaint.startswith("--plot: gone/x.png cannot be written; there is no directory /")
+
     def test_without_matplotlib_the_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "matplotlib", None)
         result = run("calibrate", "-c", "monitor.yaml", "clean.npy", "--plot", "x.png")

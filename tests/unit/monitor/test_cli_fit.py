@@ -168,7 +168,7 @@ def test_the_reference_may_come_from_data_of_its_own(files):
             "has no array 'Z'; it has 'X' or 'y'",
         ),
         (["--data", "X.npy", "--teacher", "gone.keras"], "--teacher: there is no file gone.keras"),
-        (["--data", "X.npy", "--teacher", "X.npy"], "--teacher: Keras cannot load X.npy"),
+        (["--data", "X.npy", "--teacher", "X.npy"], "--teacher: X.npy is not a Keras model"),
         (["--data", "X.npy", "--teacher", "no_such:thing"], "--teacher: module 'no_such' cannot be imported"),
         (
             ["--data", "X.npy", "--teacher", "json:nothing"],
@@ -176,7 +176,10 @@ def test_the_reference_may_come_from_data_of_its_own(files):
         ),
         (["--data", "few.npy", "--teacher", "teacher.keras"], "Only 10 instances are left for the reference"),
         (["--data", "nan.npy", "--teacher", "teacher.keras"], "X holds NaN, infinity or a number too large"),
-        (["--data", "wide.npy", "--teacher", "teacher.keras"], "takes instances of shape"),
+        (
+            ["--data", "wide.npy", "--teacher", "teacher.keras"],
+            "--data: wide.npy has shape (400, 7); it must be",
+        ),
         (
             ["--data", "X.npy", "--predictions", "few.npy"],
             "--predictions: few.npy has shape (40, 4); for 400 instances it must be (400, k)",
