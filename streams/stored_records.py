@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from streams.records import Headers, Message
-
-_ANY_BYTES = "latin-1"
-"""An encoding in which every byte is a character."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +49,39 @@ class StoredRecord:
 
 
 def packed_record(record: Message) -> bytes:
-    """Return all of a record that has a value, but where it came from."""
-    headers = [(name, _text(value)) for name, value in record.headers() or []]
-    about = json.dumps([_text(record.key()), record.timestamp(), headers])
-    return about.encode() + b"\n" + (record.value() or b"")
+    """Return all of a record that has a value, but where it came from.
+
+    A line of numbers comes first: type and value of the timestamp, and the lengths of what follows: the key,
+    then name and content of each header; -1 where there is none. What is left is the value.
+    """
+    key = record.key()
+    lengths, parts = [_length(key)], [key or b""]
+    for name, content in record.headers() or ():
+        written = name.encode(errors="surrogateescape")
+        lengths += len(written), _length(content)
+        parts += written, content or b""
+    return b"%d %d %b\n%b%b" % (
+        *record.timestamp(),
+        " ".join(map(str, lengths)).encode(),
+        b"".join(parts),
+        record.value() or b"",
+    )
 
 
 def unpacked_record(content: bytes, topic: str = "", partition: int = 0, offset: int = 0) -> StoredRecord:
     """Return the record that ``packed_record`` was given."""
-    about, _, value = content.partition(b"\n")
-    key, (kind, time_ms), headers = json.loads(about)
-    pairs = [(name, _bytes(text)) for name, text in headers]
-    return StoredRecord(topic, partition, offset, _bytes(key), value, pairs, (kind, time_ms))
+    numbers, _, rest = content.partition(b"\n")
+    kind, time_ms, *lengths = map(int, numbers.split())
+    parts: list[bytes | None] = []
+    start = 0
+    for length in lengths:
+        parts.append(None if length < 0 else rest[start : start + length])
+        start += max(0, length)
+    key, *described = parts
+    names = [(name or b"").decode(errors="surrogateescape") for name in described[::2]]
+    headers = list(zip(names, described[1::2], strict=True))
+    return StoredRecord(topic, partition, offset, key, rest[start:], headers, (kind, time_ms))
 
 
-def _text(content: bytes | None) -> str | None:
-    return None if content is None else content.decode(_ANY_BYTES)
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else text.encode(_ANY_BYTES)
+def _length(content: bytes | None) -> int:
+    return -1 if content is None else len(content)

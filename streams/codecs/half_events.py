@@ -51,9 +51,12 @@ class HalfColumns:
     """Bytes of each half."""
     rejected: list[RejectedEvent]
 
-    def half(self, row: int) -> HalfEvent:
-        """Return one that is there."""
-        return HalfEvent(self.events[row], self.kinds[row] or "", self.attributes[row], self.data[row])
+    def extend(self, others: HalfColumns) -> None:
+        """Add the halves of other records behind them; what was rejected of those is left out."""
+        self.events.extend(others.events)
+        self.kinds.extend(others.kinds)
+        self.attributes.extend(others.attributes)
+        self.data.extend(others.data)
 
 
 class HalfReader:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from streams.codecs.half_events import EventWriter, HalfColumns, HalfEvent, HalfReader
+from streams.codecs.half_events import EventWriter, HalfColumns, HalfReader
 from streams.codecs.merged_batches import merged
 from streams.codecs.protocol import open_codec
 from streams.codecs.rejection import shown
@@ -91,39 +92,33 @@ class PairsCodec:
         found = _sorted(halves)
         asked = self._ask(records, halves, found)
         # Redis decides while those are decoded that have met; hardly ever does it say anything of them.
-        met = self._decode(records, halves, {second: first for first, second in found.met})
+        events = self._decode(records, halves, found.met)
         of_meetings, of_halves = asked.result()
-        partners = self._learn(halves, found, of_meetings, of_halves)
         if of_meetings:
-            events = self._decode(records, halves, partners)
-        elif partners:
-            events = _joined(records, met, self._decode(records, halves, partners))
+            met = self._learn_of_meetings(halves, found, of_meetings)
+            events = self._decode(records, halves, met)
         else:
-            events = met
+            found.waiting += [first for first, _ in found.met]
+        alone = self._learn_of_halves(halves, found, of_halves)
+        if alone:
+            every = np.arange(len(records), dtype=np.int64)
+            events = merged(records, (events, every), (self._decode(records, halves, alone), every))
         rejected = sorted([*halves.rejected, *events.rejected], key=lambda event: event.row)
         return replace(events, rejected=rejected, waiting=found.waiting)
 
     def _decode(
-        self, records: RecordBatch, halves: HalfColumns, partners: Mapping[int, int | HalfEvent]
+        self, records: RecordBatch, halves: HalfColumns, pairs: Sequence[tuple[int, int]]
     ) -> EventBatch:
-        """Decode the events of those halves that complete one, the other one being in the batch or stored."""
-        complete = sorted(partners)
-        told, requests, responses = [], [], []
-        for row in complete:
-            other = partners[row]
-            if isinstance(other, int):
-                its_attributes, its_data = halves.attributes[other], halves.data[other]
-            else:
-                its_attributes, its_data = other.attributes, other.data
-            if halves.kinds[row] == REQUEST:
-                told.append(halves.attributes[row])
-                requests.append(halves.data[row])
-                responses.append(its_data)
-            else:
-                told.append(its_attributes)
-                requests.append(its_data)
-                responses.append(halves.data[row])
-        values = self._events.write_all(told, requests, responses)
+        """Decode events: of each, the rows of the other half and of the one that completes it."""
+        complete = [row for _, row in pairs]
+        kinds, attributes, data = halves.kinds, halves.attributes, halves.data
+        requests = [row if kinds[row] == REQUEST else other for other, row in pairs]
+        responses = [other if kinds[row] == REQUEST else row for other, row in pairs]
+        values = self._events.write_all(
+            [attributes[row] for row in requests],
+            [data[row] for row in requests],
+            [data[row] for row in responses],
+        )
         rows = np.array(complete, dtype=np.int64)
         # The headers are those of the envelope.
         events = self._codec.decode(records.take(rows).with_values(values, [[]] * len(complete)))
@@ -154,59 +149,64 @@ class PairsCodec:
             self._pairs.bring, records.topic, meetings, brought, self._within_ms, keep_ms
         )
 
-    def _learn(
-        self,
-        halves: HalfColumns,
-        found: _Found,
-        of_meetings: Mapping[int, tuple[Answer, Answer]],
-        of_halves: Mapping[int, Answer],
-    ) -> dict[int, int | HalfEvent]:
-        """Take note of the answers; return the halves that complete an event.
-
-        Where all that have met are as expected, these are not among them.
-        """
-        partners: dict[int, int | HalfEvent] = {}
-        if not of_meetings:
-            found.waiting += [first for first, _ in found.met]
-        else:
-            for number, (first, second) in enumerate(found.met):
-                if number in of_meetings:
-                    answers = of_meetings[number]
-                    self._take(halves, found, partners, first, answers[0], second)
-                    self._take(halves, found, partners, second, answers[1], first)
+    def _learn_of_meetings(
+        self, halves: HalfColumns, found: _Found, answers: Mapping[int, tuple[Answer, Answer]]
+    ) -> list[tuple[int, int]]:
+        """Take note of what becomes of halves that have met; return those that complete an event."""
+        pairs: list[tuple[int, int]] = []
+        stored: dict[int, bytes] = {}
+        for number, (first, second) in enumerate(found.met):
+            if number not in answers:
+                found.waiting.append(first)
+                pairs.append((first, second))
+                continue
+            for row, beside, answer in zip((first, second), (second, first), answers[number], strict=True):
+                if answer.outcome:
+                    self._leave(halves, found, row, answer)
+                elif answer.other:
+                    stored[row] = answer.other
                 else:
-                    found.waiting.append(first)
-                    partners[second] = first
+                    pairs.append((beside, row))
+        return sorted([*pairs, *self._beside_stored(halves, stored)], key=itemgetter(1))
+
+    def _learn_of_halves(
+        self, halves: HalfColumns, found: _Found, answers: Mapping[int, Answer]
+    ) -> list[tuple[int, int]]:
+        """Take note of what becomes of halves that are alone; return those that complete an event."""
+        stored: dict[int, bytes] = {}
         for number, row in enumerate(found.alone):
-            if number in of_halves:
-                self._take(halves, found, partners, row, of_halves[number])
-            else:
+            answer = answers.get(number)
+            if answer is None:
                 found.waiting.append(row)
-        return partners
+            elif answer.outcome:
+                self._leave(halves, found, row, answer)
+            else:
+                stored[row] = answer.other
+        return self._beside_stored(halves, stored)
 
-    def _take(
-        self,
-        halves: HalfColumns,
-        found: _Found,
-        partners: dict[int, int | HalfEvent],
-        row: int,
-        answer: Answer,
-        beside: int | None = None,
-    ) -> None:
-        """Take note of what becomes of a half; ``beside`` is the other one that is in the same batch."""
+    def _leave(self, halves: HalfColumns, found: _Found, row: int, answer: Answer) -> None:
+        """Take note of a half that completes no event."""
         if answer.outcome == "late":
-            halves.rejected.append(self._late(row, halves.half(row)))
-        elif answer.outcome:
-            found.waiting.append(row)
-        elif beside is not None and not answer.other:
-            partners[row] = beside
+            halves.rejected.append(self._late(row, halves.events[row], halves.kinds[row] or ""))
         else:
-            stored = unpacked_record(answer.other)
-            partners[row] = self._halves.read(stored.value(), stored.headers())
+            found.waiting.append(row)
 
-    def _late(self, row: int, half: HalfEvent) -> RejectedEvent:
-        waited = other_half(half.kind)
-        detail = f"The {half.kind} {shown(half.event)} came too late: its {waited} had waited in vain."
+    def _beside_stored(self, halves: HalfColumns, stored: Mapping[int, bytes]) -> list[tuple[int, int]]:
+        """Put stored halves behind those of the batch, and each beside the row that it belongs to."""
+        if not stored:
+            return []
+        start = len(halves.events)
+        records = [unpacked_record(content) for content in stored.values()]
+        halves.extend(
+            self._halves.read_all(
+                [record.value() for record in records], [record.headers() for record in records]
+            )
+        )
+        return [(start + number, row) for number, row in enumerate(stored)]
+
+    def _late(self, row: int, event: str, kind: str) -> RejectedEvent:
+        waited = other_half(kind)
+        detail = f"The {kind} {shown(event)} came too late: its {waited} had waited in vain."
         return RejectedEvent(row, RejectReason.UNPAIRED, detail)
 
 
@@ -219,11 +219,6 @@ class _Found:
     alone: Collection[int]
     """Halves of other events."""
     waiting: list[int]
-
-
-def _joined(records: RecordBatch, *parts: EventBatch) -> EventBatch:
-    every = np.arange(len(records), dtype=np.int64)
-    return merged(records, *((part, every) for part in parts))
 
 
 def _sorted(halves: HalfColumns) -> _Found:
