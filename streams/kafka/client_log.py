@@ -41,7 +41,8 @@ class Repeats(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[tuple[int, str, str], _Known] = {}
-        self._lock = threading.Lock()
+        # Entered again where collecting garbage ends a client, which says so.
+        self._lock = threading.RLock()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Decide about a record, by its own time."""
