@@ -109,6 +109,11 @@ class Sender:
         """Fail if an event could not be delivered."""
         assert not self._failed, self._failed[0]
 
+    @property
+    def undelivered(self) -> int:
+        """Events that the broker has not acknowledged yet."""
+        return len(self._producer)
+
     def _note(self, error: object, message: Message) -> None:
         if error is not None:
             self._failed.append(str(error))

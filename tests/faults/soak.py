@@ -199,7 +199,12 @@ def soak(events: int, faults: int, seed: int, directory: Path, say: Callable[[st
         started = time.monotonic()
         for moment in moments(events, faults, rng):
             worker.wait_for("progress", lambda: watch.counted >= moment, PATIENCE_SECONDS)  # noqa: B023
-            injected.strike()
+            try:
+                injected.strike()
+            except AssertionError:
+                # Where nothing is counted because nothing is sent, it is no fault of the worker.
+                say(f"{watch.counted:,} counted; {sender.undelivered:,} not even delivered")
+                raise
             sender.check()
             say(f"{watch.counted:,} counted; {dict(injected.done)}")
         worker.wait_for("all events", lambda: watch.counted >= events, PATIENCE_SECONDS)
