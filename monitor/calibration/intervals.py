@@ -45,11 +45,14 @@ def count_interval(count: int, exposure: int) -> Interval:
 
 
 def mean_interval(values: npt.NDArray[np.float64]) -> Interval:
-    """Mean of values, shape (k,), with the interval of Student's t; unbounded for a single value."""
+    """Mean of values that are not negative, shape (k,), with the interval of Student's t from 0 on.
+
+    A single value leaves it unbounded.
+    """
     mean = float(values.mean())
     if len(values) < 2:
-        return Interval(mean, -math.inf, math.inf)
+        return Interval(mean, 0.0, math.inf)
     half = (
         float(stats.t.ppf(1.0 - TAIL, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
     )
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, max(0.0, mean - half), mean + half)

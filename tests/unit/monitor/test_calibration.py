@@ -50,9 +50,10 @@ def test_intervals_are_the_exact_ones() -> None:
     none = count_interval(0, 1000)
     assert (none.value, none.high) == (math.inf, math.inf)
     assert none.low == pytest.approx(1000 / 3.6889, rel=1e-4)
-    values = np.array([1.0, 2.0, 4.0])
+    values = np.array([11.0, 12.0, 14.0])
     low, high = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
-    assert mean_interval(values) == pytest.approx((7 / 3, low, high))
+    assert mean_interval(values) == pytest.approx((37 / 3, low, high))
+    assert mean_interval(values - 10.0)[:2] == pytest.approx((7 / 3, 0.0))
 
 
 @pytest.mark.parametrize(("size", "hop"), [(50, 50), (60, 20), (10, 1)])

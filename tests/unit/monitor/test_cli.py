@@ -81,7 +81,7 @@ def test_the_version_is_the_packages():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("wrker",), "No such command 'wrker'."),
+        (("wrker",), "No such command 'wrker'; did you mean 'worker'?"),
         (("check",), "Missing option '-c' / '--config'."),
         (("worker", "--confg", "x"), "No such option"),
         (("alerts", "-c", "x", "--max", "0"), "0 is not in the range x>=1."),
