@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 
 T = TypeVar("T")
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 60.0
 _ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",  # as root, Chromium has none

@@ -138,7 +138,7 @@ def test_a_reload_under_load_loses_and_doubles_nothing(
             # A monitor that a restart adds, and one that comes back with it, do not rewind the others.
             again = WorkerUnderTest(tmp_path, named(base, stays, stricter, joins, ends, {"name": "late"}))
             with again.start():
-                again.wait_for("the monitor that is new", lambda: counted("late") >= PORTION)
+                again.wait_for("the monitor that is new", lambda: counted("late") >= PORTION, seconds=180)
                 assert "Monitor 'late' begins at offset" in again.log
                 assert "Monitor 'ends' is watched again; offsets" in again.log
                 assert "rebuilding" not in again.log
