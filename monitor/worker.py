@@ -336,6 +336,7 @@ class Worker:
             with suppress(AbandonedError):
                 self._consumer.close()
         else:
+            self._consumer.abandon()
             log.warning("Kafka does not answer; the group finds out by itself that this worker has left.")
 
 

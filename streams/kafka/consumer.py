@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -145,6 +146,14 @@ class BatchConsumer(GroupOffsets):
     def close(self) -> None:
         """Leave the group; partitions are revoked first. Takes long if the group does not answer."""
         self._consumer.close()
+
+    def abandon(self) -> None:
+        """Leave everything as it is, when the group does not answer and the process is about to end.
+
+        Destroying a client that has not left its group waits for the group, now and then for ever; and
+        destroyed it would be as soon as nothing refers to it, when the interpreter ends at the latest.
+        """
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._consumer))
 
     def _assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         if not assigned:

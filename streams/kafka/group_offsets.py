@@ -15,7 +15,7 @@ from streams.kafka.commits import Mark
 log = logging.getLogger(__name__)
 
 METADATA_TIMEOUT_SECONDS = 10.0
-COORDINATOR_TIMEOUT_SECONDS = 2.0
+COORDINATOR_TIMEOUT_SECONDS = 5.0
 """How long the group's coordinator may take to answer a worker that stops."""
 
 
