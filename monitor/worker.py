@@ -17,23 +17,17 @@ from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
 from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
-from monitor.pipeline import Pipeline, ScoredBatch
-from monitor.rejections import RejectionLimit
+from monitor.pipeline import Pipeline
+from monitor.positions import DELIVERY_SECONDS, Positions
 from monitor.reload import Reloader
-from monitor.starts import Starts
 from streams.errors import KafkaError
-from streams.kafka.commits import Mark
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.group_offsets import Partition
 from streams.kafka.producer import DeliveryConfirmedProducer
-from streams.records import RecordBatch
 from streams.state.redis_connection import RedisUnavailableError
 from streams.state.window_store import StateLostError
 
 log = logging.getLogger(__name__)
-
-DELIVERY_SECONDS = 3.0
-"""How long a commit waits for dead letters, and the end for alerts; what is not delivered is sent again."""
 
 IDLE_SECONDS = 0.05
 """How long to wait for events before looking after alerts, windows that age, and a changed config."""
@@ -75,12 +69,6 @@ class Worker:
         self._endpoint = nullcontext() if endpoint is None else endpoint
         self._reloader = reloader
         self._patience = Patience(self._stopping, instruments.held_up)
-        self._positions = instruments.positions
-        self._marks: dict[Partition, Mark] = {}
-        self._committed: dict[Partition, Mark] = {}
-        self._rejections = RejectionLimit(
-            config.worker.max_rejected_fraction, config.worker.max_rejected_over_events
-        )
         self._batch_size = BatchSize(config.worker.batch_size)
         self._rebalances = 0
         self._paused = False
@@ -88,7 +76,7 @@ class Worker:
         self._gave_up = False
         self._commit_at = 0.0
         self._consumer: BatchConsumer
-        self._starts: Starts
+        self._positions: Positions
 
     @property
     def stages(self) -> Mapping[str, float]:
@@ -128,7 +116,9 @@ class Worker:
             on_lost=self._lost,
             on_error=self._instruments.kafka_errors.inc,
         )
-        self._starts = Starts(self._config, self._pipeline, self._consumer, self._instruments)
+        self._positions = Positions(
+            self._config, self._pipeline, self._consumer, self._producer, self._instruments
+        )
         try:
             while not self._stopping.is_set():
                 self._turn()
@@ -149,14 +139,15 @@ class Worker:
             for records in polled:
                 # Of a topic that is no longer watched a few records may still arrive.
                 if records.topic in self._pipeline.topics:
-                    self._process(records)
+                    with self._instruments.batch.time():
+                        self._positions.count(records, self._patiently)
             if self._consumer.out_of_reach:
                 self._find_place_again()
             self._producer.poll()
             self._patiently(self._pipeline.tick)
             self._take_up_config()
             if time.monotonic() >= self._commit_at:
-                self._commit(self._positions, wait=False)
+                self._positions.commit(wait=False)
                 self._commit_at = time.monotonic() + settings.commit_interval_seconds
                 self._instruments.unsettled.set(self._pipeline.unsettled())
                 self._instruments.pulse.joined = self._consumer.joined
@@ -168,23 +159,7 @@ class Worker:
                 self._gave_up = True
             else:
                 log.warning("The group was rebalanced meanwhile; the records in hand are read again.")
-                self._consumer.seek(self._positions)
-
-    def _process(self, records: RecordBatch) -> None:
-        with self._instruments.batch.time():
-            scored = self._score(records)
-            self._patiently(lambda: self._pipeline.count(scored))
-        for number, offset in scored.next_offsets.items():
-            partition = Partition(records.topic, number)
-            self._positions[partition] = offset
-            self._instruments.read_until_ms[partition] = records.last_timestamp_ms(number)
-        self._rejections.note(records.topic, scored.accepted, scored.rejected)
-
-    def _score(self, records: RecordBatch) -> ScoredBatch:
-        """Score a batch, which may have to wait for the schema of its events."""
-        scored: list[ScoredBatch] = []
-        self._patiently(lambda: scored.append(self._pipeline.score(records)))
-        return scored[0]
+                self._consumer.seek(self._positions.next)
 
     def _take_up_config(self) -> None:
         """Put a config in force that is ready: all read before is counted, what comes next is its own."""
@@ -195,15 +170,7 @@ class Worker:
         for watch in found.fresh:
             self._patiently(watch.attach)
         self._pipeline.watch(found.watches)
-
-        def admit() -> None:
-            for partition, position in self._positions.items():
-                counted = self._pipeline.counted(partition)
-                joining = {name: counted[name] for name in found.added if name in counted}
-                if joining:
-                    self._starts.admit(partition, joining, position, self._consumer.bounds(partition)[1])
-
-        self._patiently(admit)
+        self._patiently(lambda: self._positions.admit(found.added))
         self._consumer.subscribe(self._pipeline.topics)
         self._reloader.done()
         log.info("Took up the config: %s.", found)
@@ -216,18 +183,8 @@ class Worker:
 
     def _recover(self) -> None:
         """Start over from what Redis still holds."""
-        self._instruments.state_losses.inc()
-        # What was committed may be older, or nothing yet; the pipeline knows from where all can be rebuilt.
-        self._marks.update(self._pipeline.marks())
-
-        def locate() -> None:
-            self._pipeline.attach()
-            for partition, position in self._positions.items():
-                mark = self._marks.get(partition)
-                self._positions[partition] = self._starts.start(partition, mark, position)
-
-        self._patiently(locate)
-        self._consumer.seek(self._positions)
+        self._positions.recover(self._patiently)
+        self._consumer.seek(self._positions.next)
         self._state_lost = False
 
     def _find_place_again(self) -> None:
@@ -236,11 +193,10 @@ class Worker:
 
         def locate() -> None:
             for partition in self._consumer.out_of_reach:
-                position = self._positions[partition]
-                starts[partition] = self._starts.start(partition, Mark(position, position))
+                starts[partition] = self._positions.start_again(partition)
 
         self._patiently(locate)
-        self._positions.update(starts)
+        self._positions.next.update(starts)
         self._consumer.seek(starts)
 
     def _patiently(self, action: Callable[[], None]) -> None:
@@ -249,7 +205,7 @@ class Worker:
         def keep_membership() -> None:
             if not self._paused:
                 self._paused = True
-                self._consumer.pause(self._positions)
+                self._consumer.pause(self._positions.next)
             # Polling tells the group that this member is alive; paused partitions return no records.
             self._consumer.poll(1, 0.0)
             if self._rebalances != rebalances:
@@ -260,34 +216,14 @@ class Worker:
         finally:
             if self._paused:
                 self._paused = False
-                self._consumer.resume(self._positions)
-
-    def _commit(self, partitions: Iterable[Partition], *, wait: bool) -> None:
-        self._marks.update(self._pipeline.marks())
-        fresh = {p: self._marks[p] for p in partitions if self._marks.get(p) != self._committed.get(p)}
-        if not fresh:
-            return
-        try:
-            with self._pipeline.stages.timed("commit"):
-                self._producer.flush(DELIVERY_SECONDS)
-                self._consumer.commit(fresh, wait=wait)
-        except KafkaError as error:
-            self._instruments.kafka_errors.inc()
-            log.warning("%s The offsets are committed next time.", error)
-        else:
-            self._committed.update(fresh)
+                self._consumer.resume(self._positions.next)
 
     def _assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         self._rebalances += 1
         self._instruments.rebalances.inc()
 
         def locate() -> None:
-            for partition, mark in self._consumer.committed(partitions).items():
-                if mark is not None:
-                    self._marks[partition] = self._committed[partition] = mark
-                self._positions[partition] = mark.offset if mark else 0
-                if not self._state_lost:
-                    self._positions[partition] = self._starts.start(partition, mark)
+            self._positions.take_up(partitions, state_lost=self._state_lost)
 
         try:
             self._patience.carry_out(locate)
@@ -295,33 +231,23 @@ class Worker:
             log.warning("%s Reading again what the lost windows held.", error)
             self._state_lost = True
             self._patience.carry_out(locate)
-        starts = {partition: self._positions[partition] for partition in partitions}
-        # What is rejected is known by no one else than the commit that is not made yet, so that a commit has
-        # to tell where reading began; and a partition without one is known to be new.
-        begun = {p: Mark(start, start) for p, start in starts.items() if p not in self._marks}
-        self._marks.update(begun)
-        self._commit(begun, wait=True)
+        self._positions.commit_beginnings(wait=True)
+        starts = {partition: self._positions.next[partition] for partition in partitions}
         log.info("Reading %s.", _named(starts))
         return starts
 
     def _revoked(self, partitions: Sequence[Partition]) -> None:
         self._rebalances += 1
         self._instruments.rebalances.inc()
-        self._commit(partitions, wait=True)
-        self._release(partitions)
+        self._positions.commit(partitions, wait=True)
+        self._positions.release(partitions)
         log.info("Gave up %s.", _named(partitions))
 
     def _lost(self, partitions: Sequence[Partition]) -> None:
         self._rebalances += 1
         self._instruments.rebalances.inc()
-        self._release(partitions)
+        self._positions.release(partitions)
         log.warning("Lost %s to another worker.", _named(partitions))
-
-    def _release(self, partitions: Iterable[Partition]) -> None:
-        self._pipeline.release(partitions)
-        for partition in partitions:
-            for known in (self._positions, self._marks, self._committed, self._instruments.read_until_ms):
-                known.pop(partition, None)
 
     def _shut_down(self) -> None:
         try:
@@ -331,7 +257,7 @@ class Worker:
         except (KafkaError, RedisUnavailableError, StateLostError) as error:
             log.warning("%s Unsettled windows are left to another worker.", error)
         if self._consumer.group_answers():
-            self._commit(self._positions, wait=True)
+            self._positions.commit(wait=True)
             # The group may hand over partitions at this very moment, which are not taken up any more.
             with suppress(AbandonedError):
                 self._consumer.close()

@@ -21,11 +21,9 @@ from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
 from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
-from monitor.pipeline import Pipeline, ScoredBatch
-from monitor.rejections import RejectionLimit
-from monitor.starts import Starts
+from monitor.pipeline import Pipeline
+from monitor.positions import DELIVERY_SECONDS, Positions
 from streams.errors import KafkaError
-from streams.kafka.commits import Mark
 from streams.kafka.group_offsets import Partition
 from streams.kafka.partition_reader import PartitionReader
 from streams.kafka.producer import Sender
@@ -34,9 +32,6 @@ from streams.state.redis_connection import RedisUnavailableError
 from streams.state.window_store import StateLostError
 
 log = logging.getLogger(__name__)
-
-DELIVERY_SECONDS = 3.0
-"""How long a commit waits for dead letters, and the end for alerts; what is not delivered is sent again."""
 
 IDLE_SECONDS = 10.0
 """How often partitions are asked for records of which Faust has handed over nothing meanwhile."""
@@ -74,14 +69,8 @@ class Intake:
         self._sender = sender
         self._instruments = instruments
         self._reader = PartitionReader(for_consumer(config.kafka.properties))
-        self._starts = Starts(config, pipeline, self._reader, instruments)
+        self._positions = Positions(config, pipeline, self._reader, sender, instruments)
         self._patience = Patience(stopping, instruments.held_up)
-        self._rejections = RejectionLimit(
-            config.worker.max_rejected_fraction, config.worker.max_rejected_over_events
-        )
-        self._positions = instruments.positions
-        self._marks: dict[Partition, Mark] = {}
-        self._committed: dict[Partition, Mark] = {}
         self._idle: dict[Partition, int] = {}
         self._rebalances = 0
         self._attached = False
@@ -95,16 +84,13 @@ class Intake:
     def assigned(self, partitions: Collection[Partition]) -> None:
         """Go on in these partitions, and in no others, from where their counting stands."""
         self._instruments.rebalances.inc()
-        self._release([partition for partition in self._positions if partition not in partitions])
+        self._positions.release([one for one in self._positions.next if one not in partitions])
 
         def locate() -> None:
             if not self._attached:
                 self._pipeline.attach()
                 self._attached = True
-            for partition, mark in self._reader.committed(sorted(partitions)).items():
-                if mark is not None:
-                    self._marks[partition] = self._committed[partition] = mark
-                self._positions[partition] = self._starts.start(partition, mark)
+            self._positions.take_up(partitions)
 
         try:
             self._through_losses(lambda: self._patiently(locate))
@@ -113,16 +99,12 @@ class Intake:
             return
         self._idle.clear()
         self._instruments.pulse.joined = True
-        # A partition without a commit is known to be new; and a commit tells where reading began.
-        self._marks.update(
-            {p: Mark(start, start) for p, start in self._positions.items() if p not in self._marks}
-        )
-        self._commit(wait=False)
+        self._positions.commit_beginnings(wait=False)
 
     def revoked(self, partitions: Collection[Partition]) -> None:
         """Commit what is counted of these partitions, and give them up."""
-        self._commit(wait=True)
-        self._release(partitions)
+        self._positions.commit(wait=True)
+        self._positions.release(partitions)
 
     def take(self, batches: Iterable[RecordBatch]) -> None:
         """Count records; what is abandoned is found missing later."""
@@ -146,7 +128,7 @@ class Intake:
             return
         if now >= self._commit_at:
             self._commit_at = now + self._config.worker.commit_interval_seconds
-            self._commit(wait=False)
+            self._positions.commit(wait=False)
             self._instruments.unsettled.set(self._pipeline.unsettled())
 
     def close(self) -> None:
@@ -157,15 +139,15 @@ class Intake:
                 self._pipeline.settle()
         except (KafkaError, RedisUnavailableError, StateLostError) as error:
             log.warning("%s Unsettled windows are left to another worker.", error)
-        if self._positions and self._reader.answers_for(next(iter(self._positions))):
-            self._commit(wait=True)
+        if self._positions.next and self._reader.answers_for(next(iter(self._positions.next))):
+            self._positions.commit(wait=True)
         self._reader.close()
 
     def _take(self, records: RecordBatch) -> None:
         known, holes = self._compare(records)
         if len(known):
             with self._instruments.batch.time():
-                self._count(known)
+                self._positions.count(known, self._patiently)
         for partition, end in holes.items():
             self._catch_up(partition, end)
 
@@ -175,7 +157,7 @@ class Intake:
         holes: dict[Partition, int] = {}
         for number in np.unique(records.partitions).tolist():
             partition = Partition(records.topic, number)
-            position = self._positions.get(partition)
+            position = self._positions.next.get(partition)
             if position is None:
                 continue
             rows = np.flatnonzero(records.partitions == number)
@@ -193,41 +175,29 @@ class Intake:
         rows = np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
         return records.take(rows), holes
 
-    def _count(self, records: RecordBatch) -> None:
-        scored: list[ScoredBatch] = []
-        self._patiently(lambda: scored.append(self._pipeline.score(records)))
-        batch = scored[0]
-        self._patiently(lambda: self._pipeline.count(batch))
-        for number, offset in batch.next_offsets.items():
-            partition = Partition(records.topic, number)
-            self._positions[partition] = offset
-            self._instruments.read_until_ms[partition] = records.last_timestamp_ms(number)
-        self._rejections.note(records.topic, batch.accepted, batch.rejected)
-
     def _catch_up(self, partition: Partition, end: int) -> None:
         """Read from Kafka, and count, what comes next of a partition up to an offset."""
 
         def read() -> None:
-            position = self._positions[partition]
-            start = self._starts.start(partition, Mark(position, position))
+            start = self._positions.start_again(partition)
             stretch = self._reader.read(partition, start, end, self._config.worker.batch_size)
             with closing(stretch):
                 for records in stretch:
                     self._instruments.pulse.beat()
-                    self._count(records)
-            self._positions[partition] = end
+                    self._positions.count(records, self._patiently)
+            self._positions.next[partition] = end
 
         log.debug("Reading up to offset %d of %s[%d] from Kafka.", end, *partition)
         self._patiently(read)
 
     def _look_for_missing(self) -> None:
         """Read what has not come of partitions that have been idle since the last look."""
-        for partition, position in list(self._positions.items()):
+        for partition, position in list(self._positions.next.items()):
             if self._idle.get(partition) == position:
                 _, end = self._bounds(partition)
                 if end != position:
                     self._catch_up(partition, end)
-            self._idle[partition] = self._positions[partition]
+            self._idle[partition] = self._positions.next[partition]
 
     def _bounds(self, partition: Partition) -> tuple[int, int]:
         found: list[tuple[int, int]] = []
@@ -241,22 +211,7 @@ class Intake:
                 return action()
             except StateLostError as error:
                 log.warning("%s Reading again what the lost windows held.", error)
-                self._recover()
-
-    def _recover(self) -> None:
-        """Start over from what Redis still holds."""
-        self._instruments.state_losses.inc()
-        # What was committed may be older, or nothing yet; the pipeline knows from where all can be rebuilt.
-        self._marks.update(self._pipeline.marks())
-
-        def locate() -> None:
-            self._pipeline.attach()
-            for partition, position in self._positions.items():
-                self._positions[partition] = self._starts.start(
-                    partition, self._marks.get(partition), position
-                )
-
-        self._patiently(locate)
+                self._positions.recover(self._patiently)
 
     def _patiently(self, action: Callable[[], None]) -> None:
         rebalances = self._rebalances
@@ -266,24 +221,3 @@ class Intake:
                 raise AbandonedError
 
         self._patience.carry_out(action, check)
-
-    def _commit(self, *, wait: bool) -> None:
-        self._marks.update(self._pipeline.marks())
-        fresh = {p: self._marks[p] for p in self._positions if self._marks.get(p) != self._committed.get(p)}
-        if not fresh:
-            return
-        try:
-            self._sender.flush(DELIVERY_SECONDS)
-            self._reader.commit(fresh, wait=wait)
-        except KafkaError as error:
-            self._instruments.kafka_errors.inc()
-            log.warning("%s The offsets are committed next time.", error)
-        else:
-            self._committed.update(fresh)
-
-    def _release(self, partitions: Iterable[Partition]) -> None:
-        partitions = list(partitions)
-        self._pipeline.release(partitions)
-        for partition in partitions:
-            for known in (self._positions, self._marks, self._committed, self._instruments.read_until_ms):
-                known.pop(partition, None)

@@ -84,7 +84,7 @@ def test_workers_that_join_and_leave_count_every_event_once(
             worker.wait_for("to catch up", lambda: sum(state.counted().values()) >= goal - behind)
 
         def owned(worker: WorkerThread) -> int:
-            return len(worker.worker._positions)
+            return len(worker.worker._instruments.positions)
 
         early = WorkerThread(tmp_path / "early", config)
         late = WorkerThread(tmp_path / "late", config)
