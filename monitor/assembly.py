@@ -95,6 +95,13 @@ def open_pipeline(config: Config, sender: Sender, instruments: Instruments) -> O
     return OpenedPipeline(pipeline, bundles, open_all)
 
 
+def open_reloader(
+    path: Path, config: Config, opened: OpenedPipeline, check: Callable[[Sequence[Watch]], None]
+) -> Reloader:
+    """Make what takes up changes of the file that a config was read from."""
+    return Reloader(path, config, opened.pipeline.watches, opened.bundles, opened.open_watches, check)
+
+
 def open_endpoint(config: Config, pipeline: Pipeline, instruments: Instruments) -> Endpoint | None:
     """Make what serves the metrics, if the config asks for it."""
     if config.worker.http is None:
@@ -123,10 +130,6 @@ def open_worker(config: Config, path: Path | None = None) -> Worker:
     producer = DeliveryConfirmedProducer(for_producer(config.kafka.properties))
     opened = open_pipeline(config, producer, instruments)
     pipeline = opened.pipeline
-    reloader = None
-    if path is not None:
-        reloader = Reloader(
-            path, config, pipeline.watches, opened.bundles, opened.open_watches, pipeline.check
-        )
+    reloader = None if path is None else open_reloader(path, config, opened, pipeline.check)
     endpoint = open_endpoint(config, pipeline, instruments)
     return Worker(config, pipeline, producer, instruments, endpoint, reloader)

@@ -1,4 +1,4 @@
-"""A changed config, made ready beside the worker's loop, which takes it up between two batches."""
+"""A changed config, made ready beside the worker's loop or a Faust app, and taken up between two batches."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from monitor.checks.setup import check_all
 from monitor.config import Config, MonitorConfig
 from monitor.config.file import load_config
 from monitor.errors import ConfigError, MonitorError
+from monitor.pipeline import Pipeline
+from monitor.positions import DELIVERY_SECONDS, Patiently, Positions
 from monitor.watch import Watch
 from streams.errors import StreamError
+from streams.kafka.producer import Sender
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +103,7 @@ class Reloader:
         self._asked = True
 
     def ready(self) -> Reload | None:
-        """Return what is prepared, the same until ``done``; begin to prepare when there is cause."""
+        """Return what is prepared, the same until it is taken up; begin to prepare when there is cause."""
         if self._preparing is not None and not self._preparing.is_alive():
             self._preparing = None
         if self._preparing is None and self._ready is None and (self._asked or self._has_changed()):
@@ -109,12 +112,31 @@ class Reloader:
             self._preparing.start()
         return self._ready
 
-    def done(self) -> None:
-        """Take note that what was ready is in force."""
-        if self._ready is not None:
-            self._running = self._ready.config
-            self._watches = {watch.config.name: watch for watch in self._ready.watches}
-            self._ready = None
+    def take_up(self, pipeline: Pipeline, positions: Positions, sender: Sender, patiently: Patiently) -> bool:
+        """Put a config in force that is ready: all read before is counted, what comes next is its own.
+
+        Tells whether there was one. When it is abandoned it is begun anew the next time.
+        """
+        found = self.ready()
+        if found is None:
+            return False
+
+        def settle_everything() -> None:
+            # Leave no verdict to another worker: deliver alerts, then where that brings the segments.
+            for _ in range(2):
+                sender.flush(DELIVERY_SECONDS)
+                pipeline.settle()
+
+        patiently(settle_everything)
+        for watch in found.fresh:
+            patiently(watch.attach)
+        pipeline.watch(found.watches)
+        patiently(lambda: positions.admit(found.added))
+        self._running = found.config
+        self._watches = {watch.config.name: watch for watch in found.watches}
+        self._ready = None
+        log.info("Took up the config: %s.", found)
+        return True
 
     def _has_changed(self) -> bool:
         if self._every is None or time.monotonic() < self._look_at:

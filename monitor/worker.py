@@ -145,7 +145,10 @@ class Worker:
                 self._find_place_again()
             self._producer.poll()
             self._patiently(self._pipeline.tick)
-            self._take_up_config()
+            if self._reloader is not None and self._reloader.take_up(
+                self._pipeline, self._positions, self._producer, self._patiently
+            ):
+                self._consumer.subscribe(self._pipeline.topics)
             if time.monotonic() >= self._commit_at:
                 self._positions.commit(wait=False)
                 self._commit_at = time.monotonic() + settings.commit_interval_seconds
@@ -160,26 +163,6 @@ class Worker:
             else:
                 log.warning("The group was rebalanced meanwhile; the records in hand are read again.")
                 self._consumer.seek(self._positions.next)
-
-    def _take_up_config(self) -> None:
-        """Put a config in force that is ready: all read before is counted, what comes next is its own."""
-        found = None if self._reloader is None else self._reloader.ready()
-        if self._reloader is None or found is None:
-            return
-        self._patiently(self._settle_everything)
-        for watch in found.fresh:
-            self._patiently(watch.attach)
-        self._pipeline.watch(found.watches)
-        self._patiently(lambda: self._positions.admit(found.added))
-        self._consumer.subscribe(self._pipeline.topics)
-        self._reloader.done()
-        log.info("Took up the config: %s.", found)
-
-    def _settle_everything(self) -> None:
-        """Leave no verdict to another worker: deliver alerts, then where that brings the segments."""
-        for _ in range(2):
-            self._producer.flush(DELIVERY_SECONDS)
-            self._pipeline.settle()
 
     def _recover(self) -> None:
         """Start over from what Redis still holds."""

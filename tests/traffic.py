@@ -267,3 +267,17 @@ class MonitorState:
         with self.connection.client() as client:
             stored: Any = client.hkeys(self.keys.open)
         return {segment.decode() for segment in stored}
+
+
+def since(account: Account, starts: dict[int, int]) -> Account:
+    """The part of an account from these offsets on."""
+    return Account({place: score for place, score in account.scores.items() if place[1] >= starts[place[0]]})
+
+
+def first_offsets(state: MonitorState) -> dict[int, int]:
+    """Where a monitor began to count, by partition."""
+    starts: dict[int, int] = {}
+    for verdict in state.verdicts():
+        for partition, (first, _) in verdict.offsets.items():
+            starts[partition] = min(first, starts.get(partition, first))
+    return starts

@@ -42,7 +42,7 @@ def open_app(path: Path, **settings: Any) -> faust.App:
         **broker_settings(properties),
     }
     app = faust.App(f"{properties['group.id']}-faust", **{**ours, **settings})
-    attach(app, config, stop_app=True)
+    attach(app, path, stop_app=True)
     return app
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import faust
 from faust.types import TP
 
 from detectors.errors import DetectorError
-from monitor.assembly import open_endpoint, open_pipeline
+from monitor.assembly import open_endpoint, open_pipeline, open_reloader
 from monitor.config import Config
 from monitor.config.file import load_config
 from monitor.errors import ConfigError, MonitorError
@@ -27,6 +27,7 @@ from monitor.faust_plugin.sender import AppSender
 from monitor.faust_plugin.views import add_views
 from monitor.garbage import spare_what_is_loaded
 from monitor.metrics.instruments import Instruments
+from monitor.watch import Watch
 from streams.errors import StreamError
 from streams.kafka.group_offsets import Partition
 
@@ -54,9 +55,10 @@ def attach(app: faust.App, config: Config | str | Path, *, stop_app: bool = Fals
     app
         The app, not started yet.
     config
-        The config, or the path of its file. Its ``kafka.group.id`` is the group that the monitor's positions
-        are committed for; it has to be another one than the app's own. Its ``kafka`` properties have to lead
-        to the same brokers as the app's.
+        The config, or the path of its file; changes of the file are taken up while the app runs if
+        ``worker.reload_every_seconds`` is set. Its ``kafka.group.id`` is the group that the monitor's
+        positions are committed for; it has to be another one than the app's own. Its ``kafka`` properties
+        have to lead to the same brokers as the app's.
     stop_app
         Whether the app ends when something goes wrong with the monitor that waiting does not mend. By default
         it is logged as an error, and the app goes on without the monitor.
@@ -66,6 +68,7 @@ def attach(app: faust.App, config: Config | str | Path, *, stop_app: bool = Fals
     ConfigError
         If the config is wrong.
     """
+    path = None if isinstance(config, Config) else Path(config)
     settings = config if isinstance(config, Config) else load_config(Path(config))
     group = settings.kafka.properties["group.id"]
     if group == app.conf.id:
@@ -73,9 +76,8 @@ def attach(app: faust.App, config: Config | str | Path, *, stop_app: bool = Fals
             f"kafka.group.id is {group!r}, which is the Faust app's own group; the monitor commits its"
             " positions for a group of its own. Give it another name."
         )
-    attachment = _Attachment(app, settings, stop_app)
-    topics = sorted({monitor.input.topic for monitor in settings.monitors})
-    app.agent(RawTopic(app, topics=topics), name="drift_monitor")(attachment.watch)
+    attachment = _Attachment(app, settings, path, stop_app)
+    app.agent(RawTopic(app, topics=sorted(attachment.topics)), name="drift_monitor")(attachment.watch)
     app.task(attachment.turn)
     app.on_partitions_revoked.connect(attachment.on_revoked)
     app.on_partitions_assigned.connect(attachment.on_assigned)
@@ -86,11 +88,12 @@ def attach(app: faust.App, config: Config | str | Path, *, stop_app: bool = Fals
 class _Attachment:
     """The monitor's part of an app: what the event loop learns goes to one thread, in order."""
 
-    def __init__(self, app: faust.App, config: Config, stop_app: bool) -> None:
+    def __init__(self, app: faust.App, config: Config, path: Path | None, stop_app: bool) -> None:
         self._app = app
         self._config = config
+        self._path = path
         self._stop_app = stop_app
-        self._topics = {monitor.input.topic for monitor in config.monitors}
+        self.topics = {monitor.input.topic for monitor in config.monitors}
         self._thread = OneThread("drift-monitor")
         self._stopping = threading.Event()
         self._endpoint = ExitStack()
@@ -138,7 +141,7 @@ class _Attachment:
         self._thread.end()
 
     def _own(self, partitions: Collection[TP]) -> list[Partition]:
-        return sorted(Partition(*partition) for partition in partitions if partition.topic in self._topics)
+        return sorted(Partition(*partition) for partition in partitions if partition.topic in self.topics)
 
     async def _do(self, action: Callable[[Intake], T]) -> T | None:
         """Do something in the monitor's thread.
@@ -193,11 +196,29 @@ class _Attachment:
         if self._intake is None:
             instruments = Instruments()
             sender = AppSender(self._app, loop)
-            pipeline = open_pipeline(self._config, sender, instruments).pipeline
+            opened = open_pipeline(self._config, sender, instruments)
+            pipeline = opened.pipeline
+
+            def check(watches: Sequence[Watch]) -> None:
+                self._check_topics(watches)
+                pipeline.check(watches)
+
+            reloader = None
+            if self._path is not None:
+                reloader = open_reloader(self._path, self._config, opened, check)
             endpoint = open_endpoint(self._config, pipeline, instruments)
             if endpoint is not None:
                 self._endpoint.enter_context(endpoint)
             # The app's own agents would have to wait while TensorFlow's objects are looked at.
             spare_what_is_loaded()
-            self._intake = Intake(self._config, pipeline, sender, instruments, self._stopping)
+            self._intake = Intake(self._config, pipeline, sender, instruments, self._stopping, reloader)
         return self._intake
+
+    def _check_topics(self, watches: Sequence[Watch]) -> None:
+        for watch in watches:
+            topic = watch.config.input.topic
+            if topic not in self.topics:
+                raise ConfigError(
+                    f"Monitor {watch.config.name!r} reads topic {topic!r}, which no monitor read when the"
+                    " Faust app was started; start it again to read another topic."
+                )

@@ -23,6 +23,7 @@ from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
 from monitor.pipeline import Pipeline
 from monitor.positions import DELIVERY_SECONDS, Positions
+from monitor.reload import Reloader
 from streams.errors import KafkaError
 from streams.kafka.group_offsets import Partition
 from streams.kafka.partition_reader import PartitionReader
@@ -54,6 +55,8 @@ class Intake:
         Metrics, kept by the pipeline too.
     stopping
         Set when the app stops; ends all waiting.
+    reloader
+        Looks after the config file; None when it is read only once.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Intake:
         sender: Sender,
         instruments: Instruments,
         stopping: threading.Event,
+        reloader: Reloader | None = None,
     ) -> None:
         self._config = config
         self._pipeline = pipeline
@@ -71,6 +75,8 @@ class Intake:
         self._reader = PartitionReader(for_consumer(config.kafka.properties))
         self._positions = Positions(config, pipeline, self._reader, sender, instruments)
         self._patience = Patience(stopping, instruments.held_up)
+        self._reloader = reloader
+        self._assigned: Collection[Partition] = ()
         self._idle: dict[Partition, int] = {}
         self._rebalances = 0
         self._attached = False
@@ -84,32 +90,26 @@ class Intake:
     def assigned(self, partitions: Collection[Partition]) -> None:
         """Go on in these partitions, and in no others, from where their counting stands."""
         self._instruments.rebalances.inc()
+        self._assigned = partitions
         self._positions.release([one for one in self._positions.next if one not in partitions])
-
-        def locate() -> None:
-            if not self._attached:
-                self._pipeline.attach()
-                self._attached = True
-            self._positions.take_up(partitions)
-
-        try:
-            self._through_losses(lambda: self._patiently(locate))
-        except AbandonedError:
-            # They are being moved again.
-            return
-        self._idle.clear()
-        self._instruments.pulse.joined = True
-        self._positions.commit_beginnings(wait=False)
+        # They may be moved again meanwhile.
+        with suppress(AbandonedError):
+            self._take_up(self._watched())
+            self._idle.clear()
+            self._instruments.pulse.joined = True
 
     def revoked(self, partitions: Collection[Partition]) -> None:
         """Commit what is counted of these partitions, and give them up."""
         self._positions.commit(wait=True)
         self._positions.release(partitions)
+        self._assigned = [one for one in self._assigned if one not in partitions]
 
     def take(self, batches: Iterable[RecordBatch]) -> None:
         """Count records; what is abandoned is found missing later."""
         with suppress(AbandonedError):
             for records in batches:
+                if records.topic not in self._pipeline.topics:
+                    continue
                 self._through_losses(lambda records=records: self._take(records))  # type: ignore[misc]
 
     def turn(self) -> None:
@@ -120,6 +120,7 @@ class Intake:
             return
         try:
             self._through_losses(lambda: self._patiently(self._pipeline.tick))
+            self._through_losses(self._take_up_config)
             now = time.monotonic()
             if now >= self._look_at:
                 self._look_at = now + IDLE_SECONDS
@@ -142,6 +143,31 @@ class Intake:
         if self._positions.next and self._reader.answers_for(next(iter(self._positions.next))):
             self._positions.commit(wait=True)
         self._reader.close()
+
+    def _watched(self) -> list[Partition]:
+        return [one for one in self._assigned if one.topic in self._pipeline.topics]
+
+    def _take_up(self, partitions: Collection[Partition]) -> None:
+        def locate() -> None:
+            if not self._attached:
+                self._pipeline.attach()
+                self._attached = True
+            self._positions.take_up(partitions)
+
+        self._through_losses(lambda: self._patiently(locate))
+        self._positions.commit_beginnings(wait=False)
+
+    def _take_up_config(self) -> None:
+        """Put a changed config in force, and read the topics that it names, as far as the app reads them."""
+        if self._reloader is None or not self._reloader.take_up(
+            self._pipeline, self._positions, self._sender, self._patiently
+        ):
+            return
+        watched = self._watched()
+        ended = [one for one in self._positions.next if one not in watched]
+        self._positions.commit(ended, wait=False)
+        self._positions.release(ended)
+        self._take_up([one for one in watched if one not in self._positions.next])
 
     def _take(self, records: RecordBatch) -> None:
         known, holes = self._compare(records)

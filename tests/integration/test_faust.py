@@ -22,7 +22,7 @@ from monitor.faust_plugin.attachment import ATTENTION_SECONDS
 from tests.faust_apps import LONG_SECONDS, SOON, FaustThread, ready_made
 from tests.same_verdicts import SEGMENTS, Trial
 from tests.servers.ports import free_ports
-from tests.traffic import Account, MonitorState, TinyDetector, consume, publish
+from tests.traffic import Account, MonitorState, TinyDetector, consume, first_offsets, publish, since
 from tests.workers import WorkerThread, monitor_config, wait_until, write_config
 
 COUNT = 5000
@@ -255,6 +255,68 @@ def test_partitions_are_taken_up_after_an_outage_that_a_rebalance_outlasts(
         with MonitorState(redis_server.url) as state:
             slow.wait_for("the events", lambda: state.counted().get(0) == HALF)
         slow.app.recovered = True
+
+
+@pytest.mark.real_broker
+def test_a_changed_config_is_taken_up_while_events_flow(
+    tiny, kafka, redis_url, topics, topic, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO", "monitor")
+    second = topic("second")
+    base = monitor_config(kafka.bootstrap, redis_url, tiny.path, topics, worker={"reload_every_seconds": 0.2})
+    (one,) = base["monitors"]
+    added = {**one, "name": "added"}
+    account = Account()
+
+    def write(*monitors: dict[str, Any]) -> None:
+        write_config(tmp_path, {**base, "monitors": [*monitors]})
+
+    def send(seed: int) -> None:
+        account.send(
+            kafka.bootstrap, topics["events"], tiny.calm(2 * HALF, seed=seed), [0] * HALF + [1] * HALF
+        )
+
+    with (
+        MonitorState(redis_url) as kept,
+        MonitorState(redis_url, "added") as joined,
+        ready_made(
+            tmp_path, {**base, "monitors": [one, {**one, "name": "ends", "input": {"topic": second}}]}
+        ) as app,
+    ):
+
+        def all_counted() -> bool:
+            return sum(kept.counted().values()) == len(account.scores)
+
+        send(1)
+        app.wait_for("the first events", all_counted)
+        write(one, added)
+        send(2)
+        app.wait_for("the added monitor", lambda: "added added; removed ends; 1 go on" in caplog.text)
+        send(3)
+        app.wait_for(
+            "what the added one counts", lambda: sum(joined.counted().values()) == len(account.scores)
+        )
+        write(one, {**added, "name": "elsewhere", "input": {"topic": topic("third")}})
+        app.wait_for("the refusal", lambda: "start it again to read another topic" in caplog.text)
+        write(
+            one,
+            {**added, "alerts": {**one["alerts"], "raise_after": 2}},
+            {**one, "name": "back", "input": {"topic": second}},
+        )
+        app.wait_for(
+            "the topic that is watched again", lambda: "added back; changed added; 1 go on" in caplog.text
+        )
+        send(4)
+        publish(kafka.bootstrap, second, tiny.calm(HALF, seed=5).values)
+        with MonitorState(redis_url, "back") as back:
+            app.wait_for("its events", lambda: sum(back.counted().values()) == HALF)
+        app.wait_for("all events", all_counted)
+        app.wait_for("the last verdict", lambda: len(kept.verdicts()) == 8 * HALF // 100)
+        account.check(kept.verdicts(), kept.left_open())
+        app.wait_for("all events", lambda: sum(joined.counted().values()) == len(account.scores))
+        starts = first_offsets(joined)
+        assert min(starts.values()) >= HALF
+        since(account, starts).check(joined.verdicts(), joined.left_open())
 
 
 def faust_worker(*options: object) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.traffic import Account, MonitorState, TinyDetector, publish
+from tests.traffic import Account, MonitorState, TinyDetector, first_offsets, publish, since
 from tests.workers import WorkerThread, WorkerUnderTest, monitor_config, write_config
 
 WINDOW = 200
@@ -57,20 +57,6 @@ class Load:
 def named(base: dict[str, Any], *changes: dict[str, Any]) -> dict[str, Any]:
     """The config with these monitors, each like the first one but for its changes."""
     return {**base, "monitors": [{**base["monitors"][0], **change} for change in changes]}
-
-
-def since(account: Account, starts: dict[int, int]) -> Account:
-    """The part of an account from these offsets on."""
-    return Account({place: score for place, score in account.scores.items() if place[1] >= starts[place[0]]})
-
-
-def first_offsets(state: MonitorState) -> dict[int, int]:
-    """Where a monitor began to count, by partition."""
-    starts: dict[int, int] = {}
-    for verdict in state.verdicts():
-        for partition, (first, _) in verdict.offsets.items():
-            starts[partition] = min(first, starts.get(partition, first))
-    return starts
 
 
 def test_a_reload_under_load_loses_and_doubles_nothing(
