@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import numpy as np
 import redis
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from monitor.verdicts.verdict import Verdict
@@ -439,11 +439,23 @@ class Tails:
     def skip(self) -> None:
         """Leave out what has arrived so far."""
         for partition in self._topics:
-            self._next[partition.topic] = self._consumer.get_watermark_offsets(partition, 10)[1]
+            self._next[partition.topic] = self._end(partition)
+
+    def _end(self, partition: TopicPartition) -> int:
+        def bounds() -> tuple[int, int] | None:
+            try:
+                return self._consumer.get_watermark_offsets(partition, 10)
+            except KafkaException as error:
+                # The topic may have been created a moment ago.
+                if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                    raise
+                return None
+
+        return wait_until(f"a leader of {partition.topic}", bounds)[1]
 
     def read(self) -> tuple[list[Message], list[Message]]:
         """Return the alerts and the dead letters since ``skip``."""
-        ends = {tp.topic: self._consumer.get_watermark_offsets(tp, 10)[1] for tp in self._topics}
+        ends = {tp.topic: self._end(tp) for tp in self._topics}
         wanted = sum(ends.values()) - sum(self._next.values())
         self._consumer.assign([TopicPartition(tp.topic, 0, self._next[tp.topic]) for tp in self._topics])
         found: list[Message] = []

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import faust
 import pytest
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from monitor.faust_plugin import attach
 from monitor.faust_plugin.attachment import ATTENTION_SECONDS
@@ -52,9 +52,9 @@ def commit(bootstrap: str, group: str, topic: str, offset: int) -> None:
             consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
         except KafkaException as error:
             # A broker that has just started is still reading what groups have committed.
-            if error.args[0].retriable():
-                return False
-            raise
+            if error.args[0].code() != KafkaError.COORDINATOR_LOAD_IN_PROGRESS:
+                raise
+            return False
         return True
 
     wait_until("the commit", done, LONG_SECONDS)
