@@ -167,7 +167,7 @@ class Trial:
     def by_backtest(self) -> Outcome:
         """A backtest of the topic, which tells no scores beyond those of its verdicts."""
         config = load_config(write_config(self._directory("backtest"), self.config("backtest")))
-        events = events_of_topic(config, self.events, None, None)
+        events = events_of_topic(config, config.monitors[0], None, None, None)
         done = run_backtest("backtest", config, config.monitors, events, bundles=BundleShelf())
         segments = done.monitors[0].segments
         alerts = {
