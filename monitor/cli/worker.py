@@ -69,12 +69,15 @@ class _StopSignals:
 
     def __init__(self) -> None:
         self._worker: Worker | None = None
+        self._asked_to_stop = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGHUP, self._reload)
 
     def attach(self, worker: Worker) -> None:
         self._worker = worker
+        if self._asked_to_stop:
+            worker.stop()
 
     def _reload(self, number: int, frame: FrameType | None) -> None:
         # Before there is a worker, the config in force has only just been read.
@@ -82,6 +85,8 @@ class _StopSignals:
             self._worker.reload()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
+        # The libraries that are being loaded may swallow the exit.
+        self._asked_to_stop = True
         if self._worker is None:
             sys.exit(0)
         self._worker.stop()

@@ -134,7 +134,14 @@ def _context() -> multiprocessing.context.ForkServerContext:
 
 
 def _run(config_path: Path, log: Path, passages_path: Path, treatment: Treatment) -> None:
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    asked: list[int] = []
+
+    def stop_before_it_works(number: int, frame: FrameType | None) -> None:
+        # TensorFlow may swallow the exit while it is being loaded.
+        asked.append(number)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, stop_before_it_works)
     with log.open("ab", buffering=0) as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())
@@ -157,6 +164,8 @@ def _run(config_path: Path, log: Path, passages_path: Path, treatment: Treatment
         worker.stop()
 
     signal.signal(signal.SIGTERM, stop)
+    if asked:
+        worker.stop()
     worker.run()
     passages_path.write_text(json.dumps(passages.counts))
 
