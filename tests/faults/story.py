@@ -375,19 +375,23 @@ class Run:
                 verdicts = [*self._remembered[monitor, segment], *state.verdicts(segment)]
                 found.verdicts[monitor, segment] = verdicts
                 if monitor != "sliding":
-                    held = self._held(verdicts, state.left_open(segment), account)
+                    left = state.left_open(segment)
+                    held = self._held(verdicts, left, account)
                     found.doubled += len(held) - len(set(held))
-                    found.lost += len(account.scores.keys() - set(held)) - self._unshown(verdicts)
+                    found.lost += len(account.scores.keys() - set(held)) - self._unshown(verdicts, left)
         return found
 
     def _segments(self, monitor: str) -> dict[str, Account]:
         return {"all": self.story.whole} if monitor == "whole" else self.story.of_key
 
-    def _unshown(self, verdicts: Sequence[Verdict]) -> int:
+    def _unshown(self, verdicts: Sequence[Verdict], left: LeftOpen | None) -> int:
         """Count the events of windows whose verdicts stand, as their successors show, but are not shown."""
         if not (self._flushed and self._state_topic):
             return 0
-        return WINDOW * (max((v.sequence for v in verdicts), default=0) - len(verdicts))
+        decided = max((v.sequence for v in verdicts), default=0)
+        if left is not None:
+            decided = max(decided, left.sequence - 1)
+        return WINDOW * (decided - len(verdicts))
 
     @staticmethod
     def _held(verdicts: Sequence[Verdict], left: LeftOpen | None, account: Account) -> list[tuple[int, int]]:
