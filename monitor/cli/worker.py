@@ -35,7 +35,7 @@ def worker(config_path: Path) -> None:
     """
     from monitor.allocation import keep_freed_memory
 
-    stop = _StopSignals()
+    stop = StopSignals()
     keep_freed_memory()
     config = read_config(config_path)
 
@@ -60,7 +60,7 @@ def worker(config_path: Path) -> None:
     log.info("Stopped.")
 
 
-class _StopSignals:
+class StopSignals:
     """SIGTERM and SIGINT ask the worker to stop; before there is one, they end the process. SIGHUP reloads.
 
     The handlers are set before anything else happens, since process 1 of a container ignores these signals
@@ -75,6 +75,7 @@ class _StopSignals:
         signal.signal(signal.SIGHUP, self._reload)
 
     def attach(self, worker: Worker) -> None:
+        """Pass signals on to a worker from now on, and the wish to stop that came before it."""
         self._worker = worker
         if self._asked_to_stop:
             worker.stop()

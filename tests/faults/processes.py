@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from tests.faults.points import Ending, Passages, lay_points
@@ -134,14 +133,9 @@ def _context() -> multiprocessing.context.ForkServerContext:
 
 
 def _run(config_path: Path, log: Path, passages_path: Path, treatment: Treatment) -> None:
-    asked: list[int] = []
+    from monitor.cli.worker import StopSignals
 
-    def stop_before_it_works(number: int, frame: FrameType | None) -> None:
-        # TensorFlow may swallow the exit while it is being loaded.
-        asked.append(number)
-        sys.exit(0)
-
-    signal.signal(signal.SIGTERM, stop_before_it_works)
+    stop = StopSignals()
     with log.open("ab", buffering=0) as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())
@@ -159,13 +153,7 @@ def _run(config_path: Path, log: Path, passages_path: Path, treatment: Treatment
     alert_topics = {monitor.alerts.topic for monitor in config.monitors}
     lay_points(passages, alert_topics, None if config.state is None else config.state.topic)
     worker = open_worker(config)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        worker.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    if asked:
-        worker.stop()
+    stop.attach(worker)
     worker.run()
     passages_path.write_text(json.dumps(passages.counts))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from monitor.cli.worker import _StopSignals
+from monitor.cli.worker import StopSignals
 
 
 class Worker:
@@ -29,7 +29,7 @@ def handlers() -> Iterator[None]:
 
 
 def test_a_signal_before_there_is_a_worker_ends_the_process_in_order() -> None:
-    _StopSignals()
+    StopSignals()
 
     with pytest.raises(SystemExit) as ended:
         signal.raise_signal(signal.SIGTERM)
@@ -38,7 +38,7 @@ def test_a_signal_before_there_is_a_worker_ends_the_process_in_order() -> None:
 
 
 def test_a_worker_stops_though_a_library_swallowed_the_exit() -> None:
-    stop, worker = _StopSignals(), Worker()
+    stop, worker = StopSignals(), Worker()
     with pytest.raises(SystemExit):
         signal.raise_signal(signal.SIGTERM)
     made: Any = worker
