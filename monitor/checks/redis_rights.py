@@ -19,6 +19,7 @@ PROBES: Mapping[str, Sequence[str]] = {
     "hsetnx": ("{hash}", "b", "1"),
     "hget": ("{hash}", "a"),
     "hmget": ("{hash}", "a", "b"),
+    "hincrby": ("{hash}", "a", "1"),
     "hgetall": ("{hash}",),
     "hdel": ("{hash}", "b"),
     "zadd": ("{zset}", "1", "a"),
@@ -37,7 +38,7 @@ PROBES: Mapping[str, Sequence[str]] = {
 """A call of each command that leaves nothing behind once its keys are deleted."""
 
 WORKER = (
-    *("get", "set", "hset", "hsetnx", "hget", "hmget", "hgetall", "hdel", "zadd", "zrange"),
+    *("get", "set", "hset", "hsetnx", "hget", "hmget", "hincrby", "hgetall", "hdel", "zadd", "zrange"),
     *("zrangebyscore", "zrem", "lpush", "ltrim", "time", "evalsha", "script|load", "multi", "exec"),
 )
 """Commands of a worker, those of its scripts among them; beside ``del`` and what opens a connection."""

@@ -145,8 +145,7 @@ for at = 1, #ARGV[12], 20 do
 end
 
 for at = next_description, #ARGV, 2 do
-  local counted = tonumber(redis.call('HGET', KEYS[#KEYS], ARGV[at]) or 0)
-  redis.call('HSET', KEYS[#KEYS], ARGV[at], counted + tonumber(ARGV[at + 1]))
+  redis.call('HINCRBY', KEYS[#KEYS], ARGV[at], ARGV[at + 1])
 end
 
 local lows = {}
