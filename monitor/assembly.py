@@ -22,6 +22,7 @@ from monitor.watch import Watch, open_watches
 from monitor.worker import Worker
 from streams.kafka.dead_letters import DeadLetters
 from streams.kafka.producer import DeliveryConfirmedProducer, PendingDelivery, Sender
+from streams.kafka.returned_requests import ReturnedRequests
 from streams.state.redis_connection import RedisConnection
 
 
@@ -91,6 +92,7 @@ def open_pipeline(config: Config, sender: Sender, instruments: Instruments) -> O
         instruments=instruments,
         scores=ScoresTopic(sender),
         codec_services=codec_services(config, connection),
+        returned=ReturnedRequests(sender),
     )
     return OpenedPipeline(pipeline, bundles, open_all)
 

@@ -28,6 +28,7 @@ from monitor.watch import Watch
 from streams.events import RejectedEvent
 from streams.kafka.commits import Mark, counter_tags
 from streams.kafka.group_offsets import Partition
+from streams.kafka.returned_requests import ReturnedRequests
 from streams.records import RecordBatch
 from streams.state.batches import Appended, Batch
 from streams.state.exchanges import Exchange, in_step
@@ -78,6 +79,8 @@ class Pipeline:
         Sends the scores of monitors that are to; None to send none.
     codec_services
         What codecs may ask for beside their options, by name.
+    returned
+        Sends requests again that no response came for; None where there are none.
 
     Attributes
     ----------
@@ -98,6 +101,7 @@ class Pipeline:
         instruments: Instruments | None = None,
         scores: ScoresTopic | None = None,
         codec_services: Mapping[str, Any] | None = None,
+        returned: ReturnedRequests | None = None,
     ) -> None:
         self._instruments = instruments or Instruments()
         self.stages = Stages(self._instruments.took)
@@ -106,7 +110,7 @@ class Pipeline:
         self._discoveries: dict[float, DiscoveryControl] = {}
         self._dead_letters = dead_letters
         pairs = self._codec_services.get("pairs")
-        self._unpaired = UnpairedHalves(pairs, dead_letters, self._instruments)
+        self._unpaired = UnpairedHalves(pairs, dead_letters, self._instruments, returned)
         self._scores = scores
         self._claim_every = claim_every_seconds
         self._claim_at = self._age_at = 0.0
@@ -234,7 +238,7 @@ class Pipeline:
     def tick(self) -> None:
         """Do what does not depend on new events: settle, close aged windows, take over abandoned ones.
 
-        Halves of events that have waited in vain for the other one go to the dead letters.
+        Halves of events that have waited in vain for the other one go to the dead letters, or are returned.
 
         Raises
         ------

@@ -200,5 +200,5 @@ class Reloader:
         return (
             watch is not None
             and watch.config == monitor
-            and watch.bundle is self._bundles.get(monitor.detector, with_model=monitor.prediction == "run")
+            and watch.bundle is self._bundles.get(monitor.detector, with_model=monitor.runs_model)
         )

@@ -155,11 +155,21 @@ class Watch:
         return id(self.detector), self.config.prediction, self.config.input.preprocess
 
     def score(self, events: EventBatch) -> npt.NDArray[np.float32]:
-        """Score all instances in one compiled call; float32, shape (n,)."""
+        """Score all instances in one compiled call; float32, shape (n,).
+
+        Those without a prediction take another call, where there are both.
+        """
         instances = events.instances if self._prepare is None else self._prepare(events.instances)
-        if events.predictions is None:
+        predictions = events.predictions
+        if predictions is None:
             return self.detector.score_instances(instances)
-        return self.detector.score_predictions(instances, events.predictions)
+        unknown = np.isnan(predictions[:, 0])
+        if not unknown.any():
+            return self.detector.score_predictions(instances, predictions)
+        scores = np.empty(len(instances), dtype=np.float32)
+        scores[unknown] = self.detector.score_instances(instances[unknown])
+        scores[~unknown] = self.detector.score_predictions(instances[~unknown], predictions[~unknown])
+        return scores
 
     def note_scores(self, scores: npt.NDArray[np.float32]) -> None:
         """Enter the scores of a batch, shape (n,), into the metrics."""
@@ -263,7 +273,7 @@ def open_watches(
     bundles = BundleShelf() if bundles is None else bundles
     watches = []
     for config in configs:
-        bundle = bundles.get(config.detector, with_model=config.prediction == "run")
+        bundle = bundles.get(config.detector, with_model=config.runs_model)
         watches.append(Watch(config, bundle, stores, send_alert, state=state, instruments=instruments))
     return watches
 
@@ -275,10 +285,13 @@ def _distillation(config: MonitorConfig, bundle: Bundle) -> ModelDistillation:
             f"Monitor {config.name!r} needs a ModelDistillation bundle, but {config.detector} holds a"
             f" {type(detector).__name__}."
         )
-    if config.prediction == "run" and detector.model is None:
+    if config.runs_model and detector.model is None:
+        option, other = "prediction: run", "prediction: event"
+        if config.prediction != "run":
+            option, other = "unpaired: run", "unpaired: reject"
         raise ConfigError(
-            f"Monitor {config.name!r} is to run the model (prediction: run), but the bundle {config.detector}"
-            " holds none; fit it with the model kept, or use prediction: event."
+            f"Monitor {config.name!r} is to run the model ({option}), but the bundle {config.detector}"
+            f" holds none; fit it with the model kept, or use {other}."
         )
     return detector
 

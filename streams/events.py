@@ -115,7 +115,8 @@ class EventBatch:
     instances
         float32, shape (n, *input_shape), all finite.
     predictions
-        float32, shape (n, n_classes), rows are distributions; None when no prediction is required.
+        float32, shape (n, n_classes), rows are distributions, or NaN where an event needs no prediction; None
+        when none does.
     times_ms
         Event times in milliseconds since 1970, shape (n,), int64; the Kafka timestamp where there is none.
     ids

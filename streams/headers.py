@@ -20,6 +20,10 @@ EVENT_SEGMENT = "segment"
 VALUE_SCHEMA_ID = "__value_schema_id"
 """Number or GUID of the schema of the value, where clients of a schema registry put it into a header."""
 
+RETURNED_FROM = "drift-monitor-returned-from"
+"""Partition and offset, as ``3:117``, at which a request came first that no response came for: it was sent to
+its topic again, to be scored without one."""
+
 REJECT_REASON = "drift-monitor-reason"
 """Why an event was rejected: a value of ``RejectReason``."""
 

@@ -75,6 +75,9 @@ def topic_uses(config: Config) -> list[TopicUse]:
                 continue
             topic: str = part.topic
             keys.setdefault((topic, operation), []).append(f"monitors[{index}].{section}.topic")
+        if monitor.input.runs_unpaired:
+            unpaired = (monitor.input.topic, AclOperation.WRITE)
+            keys.setdefault(unpaired, []).append(f"monitors[{index}].input.options.unpaired")
     uses = [TopicUse(topic, tuple(names), operation) for (topic, operation), names in keys.items()]
     if config.state is not None:
         where = ("state.topic",)

@@ -35,6 +35,8 @@ from streams.events import EventFields
 
 DEFAULT_P_VAL = 0.05
 """The level of the textbook, used when a monitor names neither level nor run-time."""
+PAIRS = "pairs"
+"""Format of requests and responses that are records of their own."""
 _DEFAULT_MAX_BYTES = 1_048_576
 _LARGEST_WINDOW = 1_000_000
 _PROMISES = ("p_val", "expected_run_time", "fdr")
@@ -138,6 +140,11 @@ class InputConfig(Section):
     def event_fields(self) -> EventFields:
         """`fields` as codecs take it."""
         return EventFields(**self.fields.model_dump())
+
+    @property
+    def runs_unpaired(self) -> bool:
+        """Whether requests that no response came for are scored with the bundle's model."""
+        return self.format == PAIRS and self.options.get("unpaired") == "run"
 
     @property
     def encoding(self) -> tuple[str, Mapping[str, Any]]:
@@ -310,6 +317,11 @@ class MonitorConfig(Section):
     scores: ScoresConfig | None = None
     """Where every score goes; nowhere when not given."""
 
+    @property
+    def runs_model(self) -> bool:
+        """Whether the bundle's model has to be there: to be run on all events, or on unpaired requests."""
+        return self.prediction == "run" or self.input.runs_unpaired
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.test.fdr is not None and self.window.overlaps:
@@ -350,7 +362,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        faults = [*_repeated_names(self.monitors), *_crossed_topics(self.monitors)]
+        faults = [
+            *_repeated_names(self.monitors),
+            *_crossed_topics(self.monitors),
+            *_requests_read_twice(self.monitors),
+        ]
         if self.state is not None and self.state.topic in _monitor_topics(self.monitors):
             faults.append((("state", "topic"), "is a monitor's topic already; name another topic"))
         if self.schema_registry is None:
@@ -372,6 +388,19 @@ def _repeated_names(monitors: tuple[MonitorConfig, ...]) -> Iterator[tuple[KeyPa
         if first.setdefault(monitor.name, index) != index:
             path = ("monitors", index, "name")
             yield path, f"is the name of monitors[{first[monitor.name]}] already; each needs its own"
+
+
+def _requests_read_twice(monitors: tuple[MonitorConfig, ...]) -> Iterator[tuple[KeyPath, str]]:
+    """Find monitors that would count a request anew when it is sent to its topic again."""
+    returning = {one.input.topic: index for index, one in enumerate(monitors) if one.input.runs_unpaired}
+    for index, monitor in enumerate(monitors):
+        if monitor.input.format != PAIRS and monitor.input.topic in returning:
+            other = returning[monitor.input.topic]
+            yield (
+                ("monitors", index, "input", "format"),
+                f"must be 'pairs' for a topic to which monitors[{other}] sends unpaired requests again"
+                " (unpaired: run); they would be counted twice",
+            )
 
 
 def _monitor_topics(monitors: tuple[MonitorConfig, ...]) -> set[str]:

@@ -15,6 +15,7 @@ from streams.codecs.json_fields import FIELD_NAMES, split_path
 from streams.codecs.json_reader import load_json
 from streams.codecs.rejection import BadEventError, checked_value, refuse, shown
 from streams.events import EventSchema, RejectedEvent, RejectReason
+from streams.headers import RETURNED_FROM
 from streams.records import Headers
 from streams.state.pair_store import KINDS
 
@@ -50,6 +51,8 @@ class HalfColumns:
     data: list[Any]
     """Bytes of each half."""
     rejected: list[RejectedEvent]
+    returned: list[int]
+    """Rows of requests that were sent again since no response came."""
 
     def extend(self, others: HalfColumns) -> None:
         """Add the halves of other records behind them; what was rejected of those is left out."""
@@ -78,7 +81,8 @@ class HalfReader:
         kind_of, max_bytes = self._kinds.get, self._max_bytes
         ids = [told.get(_ID) for told in attributes]
         kinds = [kind_of(told.get(_TYPE)) for told in attributes]  # type: ignore[arg-type]
-        halves = HalfColumns([], kinds, attributes, list(values), [])
+        returned = [row for row, told in enumerate(attributes) if RETURNED_FROM in told]
+        halves = HalfColumns([], kinds, attributes, list(values), [], returned)
         add_event = halves.events.append
         for row, (event, kind, value) in enumerate(zip(ids, kinds, values, strict=True)):
             if event and kind and value and len(value) <= max_bytes and event.isascii():
@@ -148,13 +152,15 @@ class EventWriter:
         ]
 
     def write_all(
-        self, told: Sequence[Mapping[str, Any]], requests: Sequence[bytes], responses: Sequence[bytes]
+        self, told: Sequence[Mapping[str, Any]], requests: Sequence[bytes], responses: Sequence[bytes] | None
     ) -> list[bytes | None]:
-        """Write the events of requests, their attributes being ``told``, and of their responses."""
+        """Write the events of requests, their attributes being ``told``, and of their responses, if any."""
         beginnings: Sequence[bytes] = [b"{"] * len(told)
         for name, label in self._attributes:
             texts = _members(label, [attributes.get(name) for attributes in told])
             beginnings = list(map(add, beginnings, texts))
+        if responses is None:
+            return [b'%b"request":%b}' % part for part in zip(beginnings, requests, strict=True)]
         parts = zip(beginnings, requests, responses, strict=True)
         return [b'%b"request":%b,"response":%b}' % part for part in parts]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -12,16 +12,18 @@ import numpy as np
 
 from streams.codecs.half_events import EventWriter, HalfColumns, HalfReader
 from streams.codecs.merged_batches import merged
-from streams.codecs.protocol import open_codec
+from streams.codecs.protocol import Codec, open_codec
 from streams.codecs.rejection import shown
 from streams.errors import CodecError
 from streams.events import EventBatch, EventSchema, RejectedEvent, RejectReason
 from streams.records import RecordBatch
 from streams.state.memory_pairs import MemoryPairs
-from streams.state.pair_store import KINDS, REQUEST, Answer, Half, Meeting, PairStore, other_half
+from streams.state.pair_store import KINDS, REQUEST, RETURNED, Answer, Half, Meeting, PairStore, other_half
 from streams.stored_records import packed_record, unpacked_record
 
 LONGEST_WAIT_SECONDS = 86_400
+REJECT, RUN = UNPAIRED_WAYS = ("reject", "run")
+"""What becomes of a request that no response came for."""
 
 REMEMBERED_MS = 600_000
 """How long it is remembered, at least, what became of an event: for records that a crash delivers again."""
@@ -50,6 +52,9 @@ class PairsCodec:
         Options of that format; for ``oip``, ``request`` and ``response`` are set.
     within_seconds
         How long a half waits for the other.
+    unpaired
+        What becomes of a request that has waited in vain: ``reject``; or ``run``, if it is sent again, with
+        the header ``RETURNED_FROM``, and is then an event without a prediction.
 
     Raises
     ------
@@ -65,6 +70,7 @@ class PairsCodec:
         data: str = "oip",
         data_options: Mapping[str, Any] | None = None,
         within_seconds: float = 300,
+        unpaired: str = REJECT,
     ) -> None:
         if type(within_seconds) not in (int, float) or not 0 < within_seconds <= LONGEST_WAIT_SECONDS:
             raise CodecError(
@@ -72,8 +78,13 @@ class PairsCodec:
             )
         if data_options is not None and not isinstance(data_options, Mapping):
             raise CodecError(f"The option 'data_options' is {data_options!r}, expected names and values.")
-        places = {kind: kind for kind in KINDS} if data == "oip" else {}
-        self._codec = open_codec(data, schema, {**places, **(data_options or {})})
+        if unpaired not in UNPAIRED_WAYS:
+            raise CodecError(f"The option 'unpaired' is {unpaired!r}, expected 'reject' or 'run'.")
+        options = {**({kind: kind for kind in KINDS} if data == "oip" else {}), **(data_options or {})}
+        self._codec = open_codec(data, schema, options)
+        self._of_requests = None
+        if unpaired == RUN:
+            self._of_requests = open_codec(data, replace(schema, prediction_required=False), options)
         self._halves = HalfReader(schema.max_bytes)
         self._events = EventWriter(schema)
         self._pairs = pairs
@@ -89,6 +100,8 @@ class PairsCodec:
             If Redis cannot answer right now; decode the batch again.
         """
         halves = self._halves.read_all(records.values, records.headers)
+        if self._of_requests is None:
+            self._reject_returned(halves)
         found = _sorted(halves)
         asked = self._ask(records, halves, found)
         # Redis decides while those are decoded that have met; hardly ever does it say anything of them.
@@ -99,10 +112,13 @@ class PairsCodec:
             events = self._decode(records, halves, met)
         else:
             found.waiting += [first for first, _ in found.met]
-        alone = self._learn_of_halves(halves, found, of_halves)
-        if alone:
+        late, unpaired = self._learn_of_halves(halves, found, of_halves)
+        if late or unpaired:
+            parts = [events, self._decode(records, halves, late)]
+            if self._of_requests is not None:
+                parts.append(self._decode_requests(records, halves, unpaired, self._of_requests))
             every = np.arange(len(records), dtype=np.int64)
-            events = merged(records, (events, every), (self._decode(records, halves, alone), every))
+            events = merged(records, *((part, every) for part in parts))
         rejected = sorted([*halves.rejected, *events.rejected], key=lambda event: event.row)
         return replace(events, rejected=rejected, waiting=found.waiting)
 
@@ -119,9 +135,28 @@ class PairsCodec:
             [data[row] for row in requests],
             [data[row] for row in responses],
         )
+        return self._decode_events(records, halves, complete, values, self._codec)
+
+    def _decode_requests(
+        self, records: RecordBatch, halves: HalfColumns, requests: Sequence[int], codec: Codec
+    ) -> EventBatch:
+        """Decode events that have no response."""
+        values = self._events.write_all(
+            [halves.attributes[row] for row in requests], [halves.data[row] for row in requests], None
+        )
+        return self._decode_events(records, halves, requests, values, codec)
+
+    @staticmethod
+    def _decode_events(
+        records: RecordBatch,
+        halves: HalfColumns,
+        complete: Sequence[int],
+        values: list[bytes | None],
+        codec: Codec,
+    ) -> EventBatch:
         rows = np.array(complete, dtype=np.int64)
         # The headers are those of the envelope.
-        events = self._codec.decode(records.take(rows).with_values(values, [[]] * len(complete)))
+        events = codec.decode(records.take(rows).with_values(values, [[]] * len(complete)))
         rows = rows[events.rows]
         return replace(
             events,
@@ -140,8 +175,14 @@ class PairsCodec:
             Meeting(events[first], f"{kinds[first]} {place[first]}", place[second])
             for first, second in found.met
         ]
+        returned = set(halves.returned)
         brought = [
-            Half(events[row], kinds[row] or "", place[row], packed_record(records.messages[row]))
+            Half(
+                events[row],
+                RETURNED if row in returned else kinds[row] or "",
+                place[row],
+                packed_record(records.messages[row]),
+            )
             for row in found.alone
         ]
         keep_ms = max(REMEMBERED_MS, self._within_ms)
@@ -171,18 +212,33 @@ class PairsCodec:
 
     def _learn_of_halves(
         self, halves: HalfColumns, found: _Found, answers: Mapping[int, Answer]
-    ) -> list[tuple[int, int]]:
-        """Take note of what becomes of halves that are alone; return those that complete an event."""
+    ) -> tuple[list[tuple[int, int]], list[int]]:
+        """Take note of what becomes of halves that are alone.
+
+        Returns those that complete an event, and requests that are one without a response.
+        """
         stored: dict[int, bytes] = {}
+        unpaired: list[int] = []
         for number, row in enumerate(found.alone):
             answer = answers.get(number)
             if answer is None:
                 found.waiting.append(row)
             elif answer.outcome:
                 self._leave(halves, found, row, answer)
-            else:
+            elif answer.other:
                 stored[row] = answer.other
-        return self._beside_stored(halves, stored)
+            else:
+                unpaired.append(row)
+        return self._beside_stored(halves, stored), unpaired
+
+    def _reject_returned(self, halves: HalfColumns) -> None:
+        """Reject requests that another worker, or another config, had sent again to be scored."""
+        for row in halves.returned:
+            if event := halves.events[row]:
+                detail = waited_in_vain(event, halves.kinds[row] or "")
+                halves.rejected.append(RejectedEvent(row, RejectReason.UNPAIRED, detail))
+                halves.events[row] = ""
+        halves.returned.clear()
 
     def _leave(self, halves: HalfColumns, found: _Found, row: int, answer: Answer) -> None:
         """Take note of a half that completes no event."""
@@ -210,24 +266,29 @@ class PairsCodec:
         return RejectedEvent(row, RejectReason.UNPAIRED, detail)
 
 
+def waited_in_vain(event: str, kind: str) -> str:
+    """Say so of a half, for its dead letter."""
+    return f"The {kind} {shown(event)} waited in vain for its {other_half(kind)}."
+
+
 @dataclass
 class _Found:
     """What becomes of the halves of a batch, by row."""
 
     met: list[tuple[int, int]]
     """The first half of an event, and the first of the other kind."""
-    alone: Collection[int]
-    """Halves of other events."""
+    alone: Sequence[int]
+    """Halves of other events, and requests that were sent again."""
     waiting: list[int]
 
 
 def _sorted(halves: HalfColumns) -> _Found:
     """Find those halves that are of one event."""
-    kinds, first_of = halves.kinds, dict[str, int]()
+    kinds, first_of, returned = halves.kinds, dict[str, int](), set(halves.returned)
     met: dict[str, tuple[int, int]] = {}
     copies = []
     for row, event in enumerate(halves.events):
-        if not event:
+        if not event or row in returned:
             continue
         if event not in first_of:
             first_of[event] = row
@@ -236,4 +297,5 @@ def _sorted(halves: HalfColumns) -> _Found:
         else:
             met[event] = first_of[event], row
     alone = [row for event, row in first_of.items() if event not in met]
+    alone += [row for row in halves.returned if halves.events[row]]
     return _Found(list(met.values()), alone, copies)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from streams.state.pair_store import Answer, Half, Meeting, UnpairedHalf, other_half
+from streams.state.pair_store import (
+    REQUEST,
+    RETURNED,
+    Answer,
+    Half,
+    Meeting,
+    UnpairedHalf,
+    other_half,
+)
 
-WAIT, AGAIN, COMPLETE = Answer("wait"), Answer("again"), Answer("")
+WAIT, AGAIN, LATE, COMPLETE = Answer("wait"), Answer("again"), Answer("late"), Answer("")
 
 
 class MemoryPairs:
@@ -15,6 +23,7 @@ class MemoryPairs:
     def __init__(self) -> None:
         self._first: dict[tuple[str, str], Half] = {}
         self._second: dict[tuple[str, str], str] = {}
+        self._alone: dict[tuple[str, str], str] = {}
 
     def bring(
         self, group: str, meetings: Sequence[Meeting], halves: Sequence[Half], wait_ms: int, keep_ms: int
@@ -39,9 +48,18 @@ class MemoryPairs:
 
     def _answer(self, group: str, half: Half) -> Answer:
         event = group, half.event
+        if half.kind == RETURNED:
+            half = half._replace(kind=REQUEST)
+            first = self._first.setdefault(event, half)
+            if first.kind == REQUEST and event in self._second:
+                return AGAIN
+            if first.kind == REQUEST:
+                return COMPLETE if self._alone.setdefault(event, half.place) == half.place else AGAIN
         first = self._first.setdefault(event, half)
         if first.place == half.place:
             return WAIT
+        if event in self._alone and first.kind != half.kind:
+            return LATE
         if first.kind == half.kind or self._second.setdefault(event, half.place) != half.place:
             return AGAIN
         return Answer("", first.content)

@@ -15,11 +15,18 @@ UNPAIRED = load_script("unpaired")
 REQUEST, RESPONSE = KINDS = ("request", "response")
 """Kinds of halves."""
 
+RETURNED = "returned"
+"""Kind of a request that no response came for, sent again to be scored without one: a copy that counts."""
+
 MOST_AT_ONCE = 1000
 """Halves or pairs a script call: Redis does nothing else meanwhile, for a few milliseconds."""
 
 SETTLE_MS = 60_000
-"""How long a worker may take to deliver the dead letters of unpaired halves; then another takes over."""
+"""How long a worker may take to deliver what it sends of unpaired halves; then another takes over."""
+
+HELD_MS = 7 * 86_400_000
+"""How long a half is kept, beyond the time that it waits, while there is no worker to give it up: as long as
+Kafka keeps records by default."""
 
 
 def other_half(kind: str) -> str:
@@ -33,7 +40,7 @@ class Half(NamedTuple):
     event: str
     """Id that both halves have."""
     kind: str
-    """One of ``KINDS``."""
+    """One of ``KINDS``, or ``RETURNED``."""
     place: str
     """Where it came from: the same whenever it is delivered."""
     content: bytes
@@ -57,7 +64,7 @@ class Answer(NamedTuple):
     """``wait``: kept until the other comes, or part of an event that the other completes; ``late``: the other
     has waited in vain; ``again``: the event has such a half already; empty: it completes the event."""
     other: bytes = b""
-    """Content of the other half of a complete event; empty if that is in the batch."""
+    """Content of the other half of a complete event; empty if that is in the batch, or will never come."""
 
 
 class UnpairedHalf(NamedTuple):
@@ -104,7 +111,7 @@ class PairStore:
         meetings
             Events of which both halves are in hand; no two of one event.
         halves
-            Other halves; none of an event of ``meetings``.
+            Other halves; none of an event of ``meetings``, unless it is ``RETURNED``.
         wait_ms
             How long a half waits, in milliseconds.
         keep_ms
@@ -123,7 +130,7 @@ class PairStore:
         RedisUnavailableError
             If Redis cannot answer right now; bring them again.
         """
-        keys = [self._key(group, "waiting"), self._key(group, "event:")]
+        keys = [self._key(group, name) for name in ("waiting", "event:", "unpaired")]
         starts = range(0, max(len(meetings), len(halves)), MOST_AT_ONCE)
         calls = []
         for start in starts:
@@ -133,6 +140,7 @@ class PairStore:
             args: list[str | bytes | int] = [
                 wait_ms,
                 keep_ms,
+                HELD_MS,
                 *map(json.dumps, described),
                 *(half.content for half in alone),
             ]
@@ -170,7 +178,7 @@ class PairStore:
             If Redis cannot answer right now; ask again.
         """
         keys = [self._key(group, name) for name in ("waiting", "unpaired", "event:")]
-        args: list[str | bytes | int] = [SETTLE_MS, keep_ms, MOST_AT_ONCE, *settled]
+        args: list[str | bytes | int] = [SETTLE_MS, keep_ms, HELD_MS, MOST_AT_ONCE, *settled]
         (reply,) = self.connection.run([ScriptCall(UNPAIRED, keys, args)])
         names = [name.decode() for name in reply[::2]]
         found = []

@@ -68,6 +68,15 @@ POINTS: dict[str, Provocation] = {
 }
 """Every point, with what makes a worker pass it."""
 
+UNPAIRED_POINTS = (
+    "before returning",
+    "requests returned",
+    "before settling returned",
+    "settling returned unanswered",
+    "returned decided",
+)
+"""Points where requests are sent again that no response came for; no worker without those passes them."""
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -110,7 +119,7 @@ class Passages:
 
     def passed(self, point: str) -> None:
         """Note that a point was passed; does not return from the one at which the process ends."""
-        assert point in POINTS, point
+        assert point in POINTS or point in UNPAIRED_POINTS, point
         self.counts[point] += 1
         if self.ending is not None and (point, self.counts[point]) == (
             self.ending.point,
@@ -182,6 +191,7 @@ def lay_points(passages: Passages, alert_topics: Collection[str], state_topic: s
         ("settle", "before settling", "settling unanswered"),
     ):
         around(RedisConnection, "run", before, after, _runs(load_script(script).sha))
+    _lay_around_returning(passages)
     _lay_around_sending(passages, alert_topics, state_topic)
     _lay_around_rebalances(passages)
     _lay_around_recovery(passages)
@@ -191,6 +201,23 @@ def _runs(sha: str) -> Callable[[Call], bool]:
     from streams.state.redis_connection import ScriptCall
 
     return lambda call: any(isinstance(one, ScriptCall) and one.script.sha == sha for one in call.args[0])
+
+
+def _lay_around_returning(passages: Passages) -> None:
+    from streams.kafka.returned_requests import ReturnedRequests
+    from streams.state.pair_store import RETURNED, PairStore
+
+    def settles(call: Call) -> bool:
+        return len(call.args[1]) > 0
+
+    def decides(call: Call) -> bool:
+        return any(half.kind == RETURNED for half in call.args[2])
+
+    passages.around(ReturnedRequests, "send", "before returning", "requests returned")
+    passages.around(
+        PairStore, "unpaired", "before settling returned", "settling returned unanswered", settles
+    )
+    passages.around(PairStore, "bring", None, "returned decided", decides)
 
 
 def _lay_around_sending(passages: Passages, alert_topics: Collection[str], state_topic: str | None) -> None:

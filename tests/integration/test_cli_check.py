@@ -194,6 +194,12 @@ def test_a_bundle_without_the_teacher_that_is_to_be_run(running, tmp_path):
     write_bundle(tmp_path / "bundle", with_teacher=False)
     running.monitor |= {"detector": "bundle", "prediction": "run"}
     assert "is to run the model (prediction: run)" in failures(running)["detector of churn"]
+    del running.monitor["prediction"]
+    running.monitor["input"] |= {"format": "pairs", "options": {"unpaired": "run"}}
+    assert failures(running)["detector of churn"] == (
+        "Monitor 'churn' is to run the model (unpaired: run), but the bundle"
+        f" {tmp_path / 'bundle'} holds none; fit it with the model kept, or use unpaired: reject."
+    )
 
 
 def test_a_reference_that_is_small_for_its_windows_is_warned_about(running):

@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from monitor.faust_plugin import attach
 from monitor.faust_plugin.attachment import ATTENTION_SECONDS
 from tests.faust_apps import LONG_SECONDS, SOON, FaustThread, ready_made
+from tests.halves import halves_of
 from tests.same_verdicts import SEGMENTS, Trial
 from tests.servers.ports import free_ports
 from tests.traffic import Account, MonitorState, TinyDetector, consume, first_offsets, publish, since
@@ -325,6 +326,34 @@ def test_a_changed_config_is_taken_up_while_events_flow(
         )
         assert min(first_offsets(joined).values()) >= HALF
         added_account().check(joined.verdicts(), joined.left_open())
+
+
+@pytest.mark.real_broker
+def test_requests_that_no_response_came_for_are_scored_by_the_model(
+    tiny, kafka, redis_url, topics, tmp_path: Path
+):
+    options = {"within_seconds": 0.2, "unpaired": "run"}
+    config = monitor_config(
+        kafka.bootstrap, redis_url, tiny.path, topics, input={"format": "pairs", "options": options}
+    )
+    events = tiny.calm(20, seed=1)
+    requests = [
+        halves_of(f"{number}", x, p)[0]
+        for number, (x, p) in enumerate(zip(events.instances, events.predictions, strict=True))
+    ]
+    publish(
+        kafka.bootstrap,
+        topics["events"],
+        [request.value for request in requests],
+        headers=[request.headers for request in requests],
+    )
+    with MonitorState(redis_url) as state, ready_made(tmp_path, config) as app:
+
+        def scored() -> list[float] | None:
+            left = state.left_open()
+            return sorted(left.scores.tolist()) if left is not None and len(left.scores) >= 20 else None
+
+        assert app.wait_for("the scores", scored) == pytest.approx(sorted(events.scores.tolist()), rel=1e-3)
 
 
 def faust_worker(*options: object) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,14 @@ from streams.errors import CodecError
 from streams.events import EventSchema, RejectedEvent
 from streams.events import RejectReason as Reason
 from streams.kafka.dead_letters import dead_letter
-from streams.kafka.producer import Content
+from streams.kafka.producer import Content, PendingDelivery
+from streams.kafka.returned_requests import ReturnedRequests
 from streams.records import Headers, RecordBatch
 from streams.state.memory_pairs import MemoryPairs
 from streams.state.pair_store import Half, Meeting, PairStore
 from streams.state.redis_connection import RedisConnection
 from streams.stored_records import unpacked_record
+from tests.halves import halves_of
 from tests.producer_samples import Sample, sample
 from tests.records_in_memory import InMemoryRecord
 from tests.secured import redis_rights
@@ -170,6 +171,7 @@ def test_a_pair_that_cannot_be_read_is_refused_where_it_was_completed(
     ("options", "sentence"),
     [
         ({"within_seconds": 0}, "within_seconds"),
+        ({"unpaired": "drop"}, "'unpaired' is 'drop', expected 'reject' or 'run'"),
         ({"data_options": 1}, "data_options"),
         ({"data": "x"}, "'x'"),
     ],
@@ -294,9 +296,7 @@ def test_each_pair_is_counted_once_by_whichever_workers_in_whichever_order(
     events = tiny.calm(60, seed=5)
     halves = []
     for number, (x, p) in enumerate(zip(events.instances, events.predictions, strict=True)):
-        for kind, key, numbers in (("request", "inputs", x), ("response", "outputs", p)):
-            tensor = {"name": key, "shape": [len(numbers)], "datatype": "FP32", "data": numbers.tolist()}
-            halves.append((json.dumps({key: [tensor]}).encode(), headers(id=f"{number}", type=f"x.{kind}")))
+        halves += halves_of(f"{number}", x, p)
     rng = np.random.default_rng(seed)
     partitions: dict[int, list[Record]] = {0: [], 1: []}
     for place in rng.permutation(len(halves)):
@@ -325,6 +325,174 @@ def test_each_pair_is_counted_once_by_whichever_workers_in_whichever_order(
     assert letters.sent == []
     assert counted is not None
     np.testing.assert_allclose(np.sort(counted.scores), np.sort(events.scores), rtol=1e-4, atol=1e-6)
+
+
+@dataclass
+class Returns:
+    """Requests that are sent again, delivered when the test says so."""
+
+    sent: list[tuple[Letter, int | None]] = field(default_factory=list)
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        smaller: Iterable[Content] = (),
+    ) -> PendingDelivery:
+        letter = Letter(Content(value, key, headers))
+        self.sent.append((letter, partition))
+        return letter  # type: ignore[return-value]
+
+    def send_all(self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None]) -> None:
+        raise AssertionError("requests are returned one by one")
+
+    def flush(self, timeout_seconds: float) -> None:
+        raise AssertionError("nobody waits for returned requests")
+
+    def records(self, offset: int) -> list[Record]:
+        """What was sent, as it is read from this offset on."""
+        return [
+            Record(
+                letter.content.value, letter.content.key, letter.content.headers, offset + n, partition or 0
+            )
+            for n, (letter, partition) in enumerate(self.sent)
+        ]
+
+
+@pytest.fixture
+def connection(redis_url: str) -> Iterator[RedisConnection]:
+    connection = RedisConnection(redis_url)
+    yield connection
+    connection.close()
+
+
+def test_a_request_without_a_response_is_sent_again_and_scored_once(
+    tiny: TinyDetector, connection: RedisConnection, redis_client: redis.Redis, redis_url: str
+) -> None:
+    events = tiny.calm(2, seed=5)
+    halves = [
+        halves_of(f"{n}", x, p)
+        for n, (x, p) in enumerate(zip(events.instances, events.predictions, strict=True))
+    ]
+    letters, returns, instruments = Letters(), Returns(), Instruments()
+    options = {"within_seconds": 0.01, "unpaired": "run"}
+    pipeline = _pipeline(tiny.path, connection, letters, instruments, **options)
+    (request, response), other = halves
+    waiting = Record(request.value, b"a key", request.headers, 0, 1)
+    pipeline.count(pipeline.score(RecordBatch("log", [waiting])))
+    unpaired = [
+        UnpairedHalves(PairStore(connection, "drift"), letters, instruments, ReturnedRequests(returns))
+        for _ in range(2)
+    ]
+    while not returns.sent:
+        unpaired[0].look(pipeline.watches)
+    # A minute later nobody knows whether it has arrived, and another worker sends it once more.
+    redis_client.zadd("drift:{PAIRS:log}:waiting", {"request 1:0 0": 0}, xx=True)
+    while len(returns.sent) < 2:
+        unpaired[1].look(pipeline.watches)
+    copies = returns.records(offset=1)
+    pair = [Record(half.value, None, half.headers, 3 + n, 1) for n, half in enumerate(other)]
+    late = Record(response.value, None, response.headers, 5, 1)
+    # Each batch is read again, as after a crash; one holds a pair beside the copies.
+    for records in ([*copies, *pair], [waiting], [copies[1]], [copies[0], late]) * 2:
+        pipeline.score(RecordBatch("log", records))
+    pipeline.count(pipeline.score(RecordBatch("log", [*copies, *pair, late])))
+    returns.sent[0][0].delivered = True
+    for _ in range(2):
+        unpaired[0].look(pipeline.watches)
+    with MonitorState(redis_url) as state:
+        counted = state.left_open()
+
+    assert [partition for _, partition in returns.sent] == [1, 1]
+    assert (copies[0].value(), copies[0].key()) == (request.value, b"a key")
+    assert copies[0].headers() == [*request.headers, ("drift-monitor-returned-from", b"1:0")]
+    assert counted is not None
+    np.testing.assert_allclose(np.sort(counted.scores), np.sort(events.scores), rtol=1e-4, atol=1e-6)
+    details = {dict(letter.content.headers or [])["drift-monitor-detail"] for letter in letters.sent}
+    assert details == {b"The response '0' came too late: its request had waited in vain."}
+    assert redis_client.hgetall("drift:{PAIRS:log}:unpaired") == {b"request": b"1"}
+    assert redis_client.zcard("drift:{PAIRS:log}:waiting") == 0
+
+
+def test_a_request_waits_until_a_worker_sends_it_again(
+    new_codec: Callable[..., PairsCodec], redis_client: redis.Redis
+) -> None:
+    new_codec(within_seconds=0.01).decode(batch(at(0, 7, sample("kserve_logger_request"))))
+
+    assert redis_client.pttl("drift:{PAIRS:log}:event:6f1c") > 6 * 86_400_000
+
+
+def returned(offset: int) -> tuple[int, int, bytes, Headers]:
+    request = sample("kserve_logger_request")
+    return 0, offset, request.value, [*request.headers, ("drift-monitor-returned-from", b"0:7")]
+
+
+@pytest.mark.parametrize("copies", [[[8, 9]], [[8], [9]], [[9], [8], [9]]])
+def test_of_requests_sent_again_one_counts_though_redis_has_lost_the_request(
+    new_codec: Callable[..., PairsCodec], copies: list[list[int]]
+) -> None:
+    decoded = [
+        new_codec(unpaired="run").decode(batch(*(returned(offset) for offset in part))) for part in copies
+    ]
+    late = new_codec(unpaired="run").decode(batch(at(1, 3, sample("kserve_logger_response"))))
+
+    counting = {
+        offset: events.rows.tolist().count(row)
+        for part, events in zip(copies, decoded, strict=True)
+        for row, offset in enumerate(part)
+    }
+    assert counting == {copies[0][0]: 2, 17 - copies[0][0]: 0}
+    assert decoded[0].predictions is not None
+    assert np.isnan(decoded[0].predictions).all()
+    assert decoded[0].instances.tolist() == sample("kserve_logger_request").instances.tolist()
+    assert [one.rejected for one in decoded] == [[]] * len(copies)
+    assert "came too late" in late.rejected[0].detail
+
+
+def test_a_request_that_is_sent_again_meets_a_response_that_waits(
+    new_codec: Callable[..., PairsCodec],
+) -> None:
+    new_codec().decode(batch(at(1, 3, sample("kserve_logger_response"))))
+    for _ in range(2):
+        events = new_codec(unpaired="run").decode(batch(returned(8)))
+        assert events.rows.tolist() == [0, 0]
+        assert events.predictions is not None
+        assert events.predictions.tolist() == sample("kserve_logger_request").predictions.tolist()
+
+
+def test_a_request_sent_again_is_rejected_where_it_is_not_to_be_scored(
+    new_codec: Callable[..., PairsCodec],
+) -> None:
+    events = new_codec().decode(batch(returned(8), at(0, 9, sample("kserve_logger_request"))))
+
+    assert [(one.row, one.reason) for one in events.rejected] == [(0, Reason.UNPAIRED)]
+    assert events.rejected[0].detail == "The request '6f1c' waited in vain for its response."
+    assert list(events.waiting) == [1]
+
+
+def test_a_request_too_large_to_be_sent_again_is_rejected_when_it_is_read(
+    new_codec: Callable[..., PairsCodec],
+) -> None:
+    request = sample("kserve_logger_request")
+    sent: list[list[Content]] = []
+
+    class SmallRecordsOnly(Returns):
+        def send(self, *args: Any, smaller: Iterable[Content] = (), **kwargs: Any) -> PendingDelivery:
+            sent.append(list(smaller))
+            return super().send(*args, smaller=smaller, **kwargs)
+
+    ReturnedRequests(SmallRecordsOnly()).send(batch(at(0, 7, request)))
+    ((content,),) = sent
+    (rejected,) = (
+        new_codec(unpaired="run").decode(batch((0, 8, content.value, content.headers or []))).rejected
+    )
+
+    assert rejected.reason == Reason.UNDECODABLE
+    assert dict(content.headers or [])["drift-monitor-truncated"] == str(len(request.value)).encode()
 
 
 def _pipeline(

@@ -192,6 +192,24 @@ def test_checks_ask_for_each_right_of_the_worker_in_kafka(
         )
 
 
+def test_checks_ask_for_the_right_to_send_unpaired_requests_again(
+    tmp_path: Path, config: Callable[..., dict[str, Any]], secured_kafka: SecuredKafka, rights: Rights
+) -> None:
+    described = config()
+    described["monitors"][0]["input"] |= {"format": "pairs", "options": {"unpaired": "run"}}
+    loaded = load_config(write_config(tmp_path, described))
+    events = rights.topics["events"]
+
+    found = check_kafka(loaded.kafka.properties, topic_uses(loaded), group=True)
+    assert [(each.subject, each.sentence) for each in found if each.severity.value == "failed"] == [
+        (
+            f"topic {events}",
+            "this user lacks the right to write to it (monitors[0].input.options.unpaired); give it with:"
+            f" kafka-acls.sh --add --allow-principal User:drift-worker --operation Write --topic {events}",
+        )
+    ]
+
+
 def test_the_forwarder_does_its_work_with_these_rights_and_check_tells_what_lacks(
     tmp_path: Path,
     config: Callable[..., dict[str, Any]],

@@ -373,6 +373,16 @@ def test_names_of_monitors_differ_and_outputs_stay_out_of_every_input(faults: Fa
     ]
 
 
+def test_nobody_else_reads_requests_that_are_sent_to_their_topic_again(faults: Faults) -> None:
+    monitor = GOOD[GOOD.index("  - name") :]
+    pairs = monitor.replace("format: json", "format: pairs, options: {unpaired: run}")
+
+    assert faults(GOOD + pairs.replace("cifar10", "other")) == [
+        "monitor.yaml:6: monitors[0].input.format must be 'pairs' for a topic to which monitors[1] sends"
+        " unpaired requests again (unpaired: run); they would be counted twice",
+    ]
+
+
 @pytest.mark.parametrize(
     "bomb",
     [
