@@ -17,6 +17,7 @@ from typing_extensions import Self
 from monitor.alerts.received import ReceivedAlert
 from streams.errors import KafkaError
 from streams.kafka.client_log import client_log
+from streams.kafka.membership import leave_and_close
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ class AlertSubscription:
         group: str | None = None,
         from_beginning: bool = False,
     ) -> None:
+        self._properties = properties
         self._group = group
         self._read: dict[tuple[str, int], int] = {}
         self._early: list[Any] = []
@@ -187,7 +189,10 @@ class AlertSubscription:
 
     def close(self) -> None:
         """Stop reading."""
-        self._consumer.close()
+        if self._group is None:
+            self._consumer.close()
+        else:
+            leave_and_close(self._consumer, self._properties)
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError as ClientError
 from streams.errors import KafkaError
 from streams.kafka.client_log import client_log
 from streams.kafka.group_offsets import GroupOffsets, Partition, note_commit
+from streams.kafka.membership import leave_and_close
 from streams.records import Message, RecordBatch
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class BatchConsumer(GroupOffsets):
         self._fatal: str | None = None
         self.out_of_reach: set[Partition] = set()
         self._topics: set[str] = set()
+        self._properties = properties
         self._any_partition = Partition(topics[0], 0)
         super().__init__(
             Consumer(
@@ -145,7 +147,7 @@ class BatchConsumer(GroupOffsets):
 
     def close(self) -> None:
         """Leave the group; partitions are revoked first. Takes long if the group does not answer."""
-        self._consumer.close()
+        leave_and_close(self._consumer, self._properties)
 
     def abandon(self) -> None:
         """Leave everything as it is, when the group does not answer and the process is about to end.

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
+from streams.kafka.consumer import BatchConsumer
+from streams.kafka.group_offsets import Partition
 from tests.traffic import Account, MonitorState, TinyDetector, consume, publish
-from tests.workers import WorkerThread, monitor_config, wait_for_verdicts
+from tests.workers import WorkerThread, monitor_config, wait_for_verdicts, wait_until
 
+LONG_SECONDS = 60.0
 WINDOW = 100
 PARTITIONS = 4
 PORTION = 400
@@ -112,3 +116,49 @@ def test_workers_that_join_and_leave_count_every_event_once(
     assert all("detected" in kind for kind in kinds[::2])
     assert all("resolved" in kind for kind in kinds[1::2])
     assert not [record for record in caplog.records if record.levelname == "ERROR" or record.exc_info]
+
+
+@pytest.mark.real_broker
+def test_a_consumer_that_leaves_while_it_joins_is_no_longer_waited_for(kafka, topic: Callable[..., str]):
+    events = topic("events", partitions=PARTITIONS)
+    properties = {
+        "bootstrap.servers": kafka.bootstrap,
+        "group.id": events,
+        "session.timeout.ms": 120_000,
+        "heartbeat.interval.ms": 500,
+    }
+    owned: set[Partition] = set()
+
+    def begin(assigned: Sequence[Partition]) -> dict[Partition, int]:
+        owned.update(assigned)
+        return dict.fromkeys(assigned, 0)
+
+    def ignore(partitions: Sequence[Partition]) -> None:
+        pass
+
+    def owns_all() -> bool:
+        first.poll(1, 0.1)
+        return len(owned) == PARTITIONS
+
+    first = BatchConsumer(
+        properties, [events], on_assigned=begin, on_revoked=owned.difference_update, on_lost=ignore
+    )
+    wait_until("all partitions", owns_all, LONG_SECONDS)
+    second = BatchConsumer(
+        properties,
+        [events],
+        on_assigned=lambda assigned: dict.fromkeys(assigned, 0),
+        on_revoked=ignore,
+        on_lost=ignore,
+    )
+    wait_until("a name in the group", lambda: second.joined, LONG_SECONDS)
+    assert second.group_answers()
+    second.close()
+
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+
+    def members() -> int:
+        return len(admin.describe_consumer_groups([events])[events].result(LONG_SECONDS).members)
+
+    wait_until("the first one to be alone", lambda: owns_all() and members() == 1, LONG_SECONDS)
+    first.close()
