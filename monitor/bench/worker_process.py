@@ -13,12 +13,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
 from monitor.config import Config
 from monitor.errors import MonitorError
 from streams.errors import StreamError
+
+if TYPE_CHECKING:
+    from monitor.worker import Worker
 
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -27,7 +32,7 @@ MEBIBYTE = 2**20
 
 @dataclass(frozen=True)
 class Usage:
-    """What a worker's process has used since it began.
+    """What a worker has used since it began, the process that decodes ahead included where /proc tells.
 
     Attributes
     ----------
@@ -151,13 +156,12 @@ def _work(config: Config, pipe: Connection) -> None:
     load_tensorflow_for_scoring()
     from detectors.errors import DetectorError
     from monitor.assembly import open_worker
-    from monitor.worker import Worker
 
     def answer(worker: Worker) -> None:
         try:
             while True:
                 pipe.recv()
-                pipe.send(_usage(worker.stages))
+                pipe.send(_usage(worker))
         except EOFError:
             worker.stop()
 
@@ -166,22 +170,33 @@ def _work(config: Config, pipe: Connection) -> None:
         try:
             worker = open_worker(config)
             spare_what_is_loaded()
-            pipe.send(_usage(worker.stages))
+            pipe.send(_usage(worker))
             threading.Thread(target=answer, args=(worker,), daemon=True).start()
             worker.run()
         except (DetectorError, StreamError, MonitorError) as error:
             pipe.send(str(error))
 
 
-def _usage(stages: Mapping[str, float]) -> Usage:
-    return Usage(time.monotonic(), time.process_time(), resident_mb(), dict(stages))
+def _usage(worker: Worker) -> Usage:
+    cpu_seconds, memory_mb = time.process_time(), resident_mb()
+    pid = worker.decoding_pid
+    # It may end at any moment, and tells nothing on systems without /proc.
+    with suppress(OSError):
+        if pid is not None:
+            ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+            cpu_seconds += sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+            memory_mb += _resident_mb_of(pid)
+    return Usage(time.monotonic(), cpu_seconds, memory_mb, dict(worker.stages))
 
 
 def resident_mb() -> float:
     """Resident memory of this process, in MiB; the most that it ever had where the system tells no more."""
     try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE
+        return _resident_mb_of(os.getpid())
     except FileNotFoundError:
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most / (MEBIBYTE if sys.platform == "darwin" else 1024)
+
+
+def _resident_mb_of(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE

@@ -56,6 +56,7 @@ class JsonCodec:
     """
 
     reads_other_fields = True
+    looks_at = ("values",)
 
     def __init__(self, schema: EventSchema) -> None:
         check_schema(schema)
