@@ -256,10 +256,15 @@ class Pipeline:
         for number, offset in batch.next_offsets.items():
             self._next[Partition(batch.topic, number)] = offset
 
-    def tick(self) -> None:
+    def tick(self, *, settle: bool = True) -> None:
         """Do what does not depend on new events: settle, close aged windows, take over abandoned ones.
 
         Halves of events that have waited in vain for the other one go to the dead letters, or are returned.
+
+        Parameters
+        ----------
+        settle
+            Whether to settle now; ``count`` settles with what it puts into the windows, too.
 
         Raises
         ------
@@ -268,7 +273,8 @@ class Pipeline:
         StateLostError
             If Redis holds less than was counted; the partitions must be read again.
         """
-        self.settle()
+        if settle:
+            self.settle()
         self._learn_alerts()
         now = time.monotonic()
         if now >= self._age_at:

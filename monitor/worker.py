@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 
 from monitor.batch_sizes import BatchSize
 from monitor.config import Config
@@ -144,7 +145,7 @@ class Worker:
             if self._consumer.out_of_reach:
                 self._find_place_again()
             self._producer.poll()
-            self._patiently(self._pipeline.tick)
+            self._patiently(partial(self._pipeline.tick, settle=not self._in_hand))
             if self._reloader is not None and self._reloader.take_up(
                 self._pipeline, self._positions, self._producer, self._patiently
             ):
@@ -165,7 +166,7 @@ class Worker:
                 self._read_again()
 
     def _next_batches(self) -> list[RecordBatch]:
-        """Return what is to be counted now; a large batch stays in hand for a turn and is decoded meanwhile."""
+        """Return what is to be counted now; large batches stay in hand for a turn, decoded meanwhile."""
         departures = self._departures
         with self._pipeline.stages.timed("fetch"):
             polled = self._consumer.poll(
