@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,31 @@ class EventColumns:
             models=[self.models[index] for index in kept],
             others={path: [texts[index] for index in kept] for path, texts in self.others.items()},
         )
+
+
+def joined(parts: Sequence[EventColumns]) -> EventColumns:
+    """Put the entries of several parts, at least one, one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    predictions = [part.predictions for part in parts if part.predictions is not None]
+
+    def texts(name: str) -> list[str | None]:
+        return list(chain.from_iterable(getattr(part, name) for part in parts))
+
+    return EventColumns(
+        rows=np.concatenate([part.rows for part in parts]),
+        instances=np.concatenate([part.instances for part in parts]),
+        predictions=np.concatenate(predictions) if predictions else None,
+        times_ms=np.concatenate([part.times_ms for part in parts]),
+        has_time=np.concatenate([part.has_time for part in parts]),
+        ids=texts("ids"),
+        segments=texts("segments"),
+        models=texts("models"),
+        others={
+            path: list(chain.from_iterable(part.others.get(path, ()) for part in parts))
+            for path in dict.fromkeys(chain.from_iterable(part.others for part in parts))
+        },
+    )
 
 
 def event_batch(

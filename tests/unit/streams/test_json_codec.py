@@ -440,3 +440,32 @@ def test_damaged_events_agree_with_the_exact_reader(data):
     for _ in range(data.draw(st.integers(1, 3))):
         value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.sampled_from(b'[]{},:"0e-. \\n\xff'))
     assert_agrees_with_the_reader([event(), bytes(value), event(id="b")], TABULAR)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7])
+def test_batches_are_the_same_in_whatever_blocks_they_are_decoded(rows: int, monkeypatch: pytest.MonkeyPatch):
+    schema = EventSchema(input_shape=(3,), n_classes=2, others=("tag",))
+    good = {"instance": [1, 2, 3], "prediction": [0.5, 0.5]}
+    changes: list[dict[str, Any]] = [
+        {"id": "a", "tag": "x"},
+        {"instance": [1, 2]},
+        {"time": "2025-11-20T12:00:00Z", "id": 7},
+        {"prediction": [1, 1]},
+        {},
+        {"time": "soon"},
+        {"instance": [[1], [2], [3]]},
+        {"model": "m", "segment": "eu", "tag": 1},
+    ]
+    values = [*(json.dumps({**good, **change}).encode() for change in changes), None, b"{", b""] * 2
+    whole = JsonCodec(schema).decode(batch_of(values))
+    monkeypatch.setattr("streams.codecs.json_codec._BLOCK_BYTES", 1)
+    monkeypatch.setattr("streams.codecs.json_codec._LEAST_ROWS", rows)
+    blocks = JsonCodec(schema).decode(batch_of(values))
+
+    assert whole.rows.tolist() == blocks.rows.tolist() == [0, 2, 4, 7, 11, 13, 15, 18]
+    assert whole.rejected == blocks.rejected
+    assert whole.instances.tobytes() == blocks.instances.tobytes()
+    assert whole.predictions.tobytes() == blocks.predictions.tobytes()
+    assert whole.times_ms.tolist() == blocks.times_ms.tolist()
+    assert (whole.ids, whole.models, whole.segments) == (blocks.ids, blocks.models, blocks.segments)
+    assert {path: list(texts) for path, texts in whole.others.items()} == blocks.others
