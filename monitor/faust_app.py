@@ -12,7 +12,7 @@ from pathlib import Path
 import faust
 
 from monitor.errors import ConfigError
-from monitor.faust_plugin.app import open_app
+from monitor.faust_plugin.app import exit_with, open_app
 
 CONFIG_VARIABLE = "DRIFT_MONITOR_CONFIG"
 
@@ -24,7 +24,7 @@ def _open() -> faust.App:
     try:
         return open_app(Path(name))
     except ConfigError as error:
-        sys.exit("\n".join(f"drift-monitor: {line}" for line in str(error).splitlines()))
+        exit_with(error)
 
 
 app = _open()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import shutil
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import faust
 
+from monitor.checks.findings import require
+from monitor.checks.kafka import check_kafka, topic_uses
+from monitor.config import Config
 from monitor.config.file import load_config
+from monitor.errors import MonitorError, SetupError
 from monitor.faust_plugin.attachment import attach
 from monitor.faust_plugin.broker import broker_settings
 
@@ -41,9 +47,31 @@ def open_app(path: Path, **settings: Any) -> faust.App:
         "datadir": _nowhere(),
         **broker_settings(properties),
     }
-    app = faust.App(f"{properties['group.id']}-faust", **{**ours, **settings})
+    app = _MonitorApp(f"{properties['group.id']}-faust", **{**ours, **settings})
+    app.config = config
     attach(app, path, stop_app=True)
     return app
+
+
+def exit_with(error: MonitorError) -> NoReturn:
+    """End the program with an error, a line for each thing that is wrong."""
+    sys.exit("\n".join(f"drift-monitor: {line}" for line in str(error).splitlines()))
+
+
+class _MonitorApp(faust.App):  # type: ignore[misc]
+    """Looks whether Kafka has what the config names before Faust, which would only show where it failed."""
+
+    config: Config
+
+    async def on_first_start(self) -> None:
+        await super().on_first_start()
+        try:
+            await asyncio.to_thread(self._check)
+        except SetupError as error:
+            exit_with(error)
+
+    def _check(self) -> None:
+        require(check_kafka(self.config.kafka.properties, topic_uses(self.config), group=True))
 
 
 def _nowhere() -> str:

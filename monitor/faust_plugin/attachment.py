@@ -190,7 +190,12 @@ class _Attachment:
         named = isinstance(error, (MonitorError, StreamError, DetectorError))
         log.error("The monitor has stopped: %s", error, exc_info=None if named else error)
         if self._stop_app:
-            await self._app.crash(error)
+            # Faust would tell it once more, as a traceback.
+            self._app.logger.addFilter(_without_error)
+            try:
+                await self._app.crash(error)
+            finally:
+                self._app.logger.removeFilter(_without_error)
 
     def _opened(self, loop: asyncio.AbstractEventLoop) -> Intake:
         if self._intake is None:
@@ -222,3 +227,7 @@ class _Attachment:
                     f"Monitor {watch.config.name!r} reads topic {topic!r}, which no monitor read when the"
                     " Faust app was started; start it again to read another topic."
                 )
+
+
+def _without_error(record: logging.LogRecord) -> bool:
+    return record.exc_info is None

@@ -14,16 +14,20 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import faust
+import numpy as np
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from detectors.errors import BundleError
 from monitor.faust_plugin import attach
 from monitor.faust_plugin.attachment import ATTENTION_SECONDS
+from monitor.verdicts.verdict import Verdict
+from tests.cli_setup import run
 from tests.faust_apps import LONG_SECONDS, SOON, FaustThread, ready_made
 from tests.halves import halves_of
 from tests.same_verdicts import SEGMENTS, Trial
 from tests.servers.ports import free_ports
-from tests.traffic import Account, MonitorState, TinyDetector, consume, first_offsets, publish, since
+from tests.traffic import Account, Events, MonitorState, TinyDetector, consume, first_offsets, publish, since
 from tests.workers import WorkerThread, monitor_config, wait_until, write_config
 
 COUNT = 5000
@@ -354,6 +358,52 @@ def test_requests_that_no_response_came_for_are_scored_by_the_model(
             return sorted(left.scores.tolist()) if left is not None and len(left.scores) >= 20 else None
 
         assert app.wait_for("the scores", scored) == pytest.approx(sorted(events.scores.tolist()), rel=1e-3)
+
+
+@pytest.mark.real_broker
+def test_promoted_reference_is_used_from_the_next_batch_on(tiny, kafka, redis_url, topics, tmp_path: Path):
+    config = monitor_config(kafka.bootstrap, redis_url, tiny.path, topics, test={"p_val": 0.001})
+    np.save(tmp_path / "harmful.npy", tiny.harmful(300, seed=1).scores)
+    with MonitorState(redis_url) as state, ready_made(tmp_path, config) as app:
+
+        def verdict_on(events: Events) -> Verdict:
+            sequence = len(state.verdicts()) + 1
+            publish(kafka.bootstrap, topics["events"], events.values, partitions=[0] * len(events))
+            app.wait_for(f"verdict {sequence}", lambda: len(state.verdicts()) == sequence)
+            return state.verdicts()[-1]
+
+        def reference(command: str, *options: object) -> None:
+            result = run("reference", command, "-c", tmp_path / "monitor.yaml", *options)
+            assert result.exit_code == 0, result.output
+
+        before = verdict_on(tiny.calm(100, seed=2))
+        reference("push", "--file", tmp_path / "harmful.npy", "--promote")
+        promoted = verdict_on(tiny.harmful(100, seed=3))
+        reference("rollback")
+        restored = verdict_on(tiny.harmful(100, seed=4))
+
+    assert [one.drift for one in (before, promoted, restored)] == [False, False, True]
+    assert before.reference == restored.reference != promoted.reference
+
+
+@pytest.mark.real_broker
+def test_ready_made_app_says_in_a_sentence_that_kafka_or_the_bundle_is_not_there(
+    tiny, kafka, redis_url, topics, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (port,) = free_ports(1)
+    nowhere = tmp_path / "nowhere"
+
+    def end_of(bootstrap: str, bundle: Path) -> BaseException:
+        with ready_made(tmp_path, monitor_config(bootstrap, redis_url, bundle, topics)) as app:
+            return wait_until("the end of the app", lambda: app.error, LONG_SECONDS)
+
+    without_kafka = end_of(f"127.0.0.1:{port}", tiny.path)
+    assert isinstance(without_kafka, SystemExit)
+    assert f"drift-monitor: Kafka: Kafka at 127.0.0.1:{port} cannot be reached" in str(without_kafka)
+
+    assert isinstance(end_of(kafka.bootstrap, nowhere), BundleError)
+    assert f"The monitor has stopped: There is no detector bundle at {nowhere}" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def faust_worker(*options: object) -> list[str]:
