@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
-from typing_extensions import Self
+from tests.servers.http_server import HttpServer, QuietHandler
 
 DROP = 0
 """In place of a status: hang up without an answer."""
@@ -23,8 +21,8 @@ class Posted:
 
 
 @dataclass
-class HttpReceiver:
-    """A server on a free loopback port, while the context lasts.
+class HttpReceiver(HttpServer):
+    """A server that takes posts.
 
     Attributes
     ----------
@@ -39,11 +37,12 @@ class HttpReceiver:
     taken: list[Posted] = field(default_factory=list)
     failed: list[Posted] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
+    def handler(self) -> type[QuietHandler]:
+        """Return what takes the posts."""
         receiver = self
         statuses = iter(self.failures)
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 status = next(statuses, 200)
@@ -58,20 +57,4 @@ class HttpReceiver:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        """Address of the root."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return Handler

@@ -6,12 +6,9 @@ import base64
 import json
 import socket
 import ssl
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-
-from typing_extensions import Self
 
 from tests.servers.certificates import CertificateFiles
+from tests.servers.http_server import HttpServer, QuietHandler
 
 ANSWERS = {
     "/subjects": ["events-value"],
@@ -19,15 +16,8 @@ ANSWERS = {
 }
 
 
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: that a handshake fails is what some tests are about."""
-
-
-class LockedRegistry:
-    """A server on a free loopback port, while the context lasts.
+class LockedRegistry(HttpServer):
+    """A registry that asks for a login, and for TLS if it has a certificate.
 
     Parameters
     ----------
@@ -54,34 +44,20 @@ class LockedRegistry:
     ) -> None:
         self.readable = True
         self._login = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
-        self._server = _Quiet(("127.0.0.1", 0), self._handler())
         self._tls: ssl.SSLContext | None = None
         if certificate is not None:
+            self.scheme = "https"
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(certificate.certificate, certificate.key)
             if wants_client_certificate:
                 self._tls.verify_mode = ssl.CERT_REQUIRED
                 self._tls.load_verify_locations(certificate.authority)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
-    @property
-    def url(self) -> str:
-        """Base of its API."""
-        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def handler(self) -> type[QuietHandler]:
+        """Return what answers as a registry does."""
         registry = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             timeout = 30
 
             def setup(self) -> None:
@@ -110,8 +86,5 @@ class LockedRegistry:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
 
         return Handler
