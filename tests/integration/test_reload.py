@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,47 +10,18 @@ from typing import Any
 
 import pytest
 
-from tests.traffic import Account, MonitorState, TinyDetector, first_offsets, publish, since
+from tests.load import Load
+from tests.traffic import Account, MonitorState, TinyDetector, first_offsets, since
 from tests.workers import WorkerThread, WorkerUnderTest, monitor_config, write_config
 
 WINDOW = 200
 PARTITIONS = 2
 PORTION = 200
-PAUSE_SECONDS = 0.1
-"""Between portions, so that the verdicts of a whole run fit into the history that Redis keeps."""
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyDetector:
     return TinyDetector(tmp_path_factory.mktemp("bundle") / "tiny")
-
-
-class Load:
-    """Events that flow from a thread for as long as the block lasts."""
-
-    def __init__(self, tiny: TinyDetector, bootstrap: str, topic: str, account: Account) -> None:
-        self._tiny, self._bootstrap, self._topic = tiny, bootstrap, topic
-        self._account = account
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        seed = len(self._account.scores)
-        while not self._ending.wait(PAUSE_SECONDS):
-            seed += 1
-            events = (self._tiny.harmful if seed % 3 == 0 else self._tiny.calm)(PORTION, seed=seed)
-            partitions = [row % PARTITIONS for row in range(len(events))]
-            self._account.enter(
-                publish(self._bootstrap, self._topic, events.values, partitions=partitions), events.scores
-            )
-
-    def __enter__(self) -> Load:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join(60)
 
 
 def named(base: dict[str, Any], *changes: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +65,7 @@ def test_a_reload_under_load_loses_and_doubles_nothing(
         def counted(name: str) -> int:
             return sum(states[name].counted().values())
 
-        with Load(tiny, kafka.bootstrap, topics["events"], account):
+        with Load(tiny, kafka.bootstrap, topics["events"], account, partitions=PARTITIONS, portion=PORTION):
             with WorkerThread(tmp_path, named(base, stays, changes, ends)) as worker:
 
                 def reload(expected: str, *monitors: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,58 +11,19 @@ from confluent_kafka.admin import AdminClient
 
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.group_offsets import Partition
-from tests.traffic import Account, MonitorState, TinyDetector, consume, publish
+from tests.load import Load
+from tests.traffic import Account, MonitorState, TinyDetector, consume
 from tests.workers import WorkerThread, monitor_config, wait_for_verdicts, wait_until
 
 LONG_SECONDS = 60.0
 WINDOW = 100
 PARTITIONS = 4
 PORTION = 400
-PAUSE_SECONDS = 0.1
-"""Between portions, so that the verdicts of a whole run fit into the history that Redis keeps."""
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyDetector:
     return TinyDetector(tmp_path_factory.mktemp("bundle") / "tiny")
-
-
-class Traffic:
-    """Events that are sent in small portions from a thread, calm and harmful ones by turns."""
-
-    def __init__(self, tiny: TinyDetector, bootstrap: str, topic: str) -> None:
-        self._tiny, self._bootstrap, self._topic = tiny, bootstrap, topic
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._portions: list[tuple[list[tuple[int, int]], list[float]]] = []
-
-    def _run(self) -> None:
-        seed = 100
-        while not self._ending.wait(PAUSE_SECONDS):
-            seed += 1
-            make = self._tiny.harmful if seed // 4 % 2 else self._tiny.calm
-            events = make(PORTION, seed=seed)
-            partitions = [row % PARTITIONS for row in range(len(events))]
-            places = publish(self._bootstrap, self._topic, events.values, partitions=partitions)
-            self._portions.append((places, events.scores.tolist()))
-
-    @property
-    def sent(self) -> int:
-        return sum(len(places) for places, _ in self._portions)
-
-    def __enter__(self) -> Traffic:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join(60)
-
-    def account(self) -> Account:
-        account = Account()
-        for places, scores in self._portions:
-            account.enter(places, scores)
-        return account
 
 
 def test_workers_that_join_and_leave_count_every_event_once(
@@ -81,10 +41,11 @@ def test_workers_that_join_and_leave_count_every_event_once(
         worker={"batch_size": 64, "batch_wait_ms": 5, "lease_seconds": 2.0},
         kafka={"session.timeout.ms": 6000, "heartbeat.interval.ms": 500},
     )
+    account = Account()
     with MonitorState(redis_url) as state:
 
         def keeps_up(worker: WorkerThread, behind: int = 1000) -> None:
-            goal = traffic.sent
+            goal = len(account.scores)
             worker.wait_for("to catch up", lambda: sum(state.counted().values()) >= goal - behind)
 
         def owned(worker: WorkerThread) -> int:
@@ -92,7 +53,10 @@ def test_workers_that_join_and_leave_count_every_event_once(
 
         early = WorkerThread(tmp_path / "early", config)
         late = WorkerThread(tmp_path / "late", config)
-        with late, Traffic(tiny, kafka.bootstrap, topics["events"]) as traffic:
+        flowing = Load(
+            tiny, kafka.bootstrap, topics["events"], account, partitions=PARTITIONS, portion=PORTION
+        )
+        with late, flowing:
             late.wait_for("all partitions", lambda: owned(late) == PARTITIONS)
             keeps_up(late)
             with early:
@@ -101,7 +65,6 @@ def test_workers_that_join_and_leave_count_every_event_once(
                 keeps_up(early)
             late.wait_for("all partitions again", lambda: owned(late) == PARTITIONS)
             keeps_up(late)
-        account = traffic.account()
         total = len(account.scores)
         with WorkerThread(tmp_path / "last", config) as last:
             last.wait_for("all events", lambda: sum(state.counted().values()) == total)
