@@ -8,8 +8,8 @@ from typing_extensions import Self
 
 from tests.traffic import Account, TinyDetector
 
-PAUSE_SECONDS = 0.1
-"""Between portions, so that the verdicts of a whole run fit into the history that Redis keeps."""
+PAUSE_SECONDS = 0.3
+"""Between portions, so that the verdicts of a run fit into the 500 that Redis keeps, however slow it is."""
 PORTIONS_OF_A_KIND = 4
 """That calm and harmful ones come by turns of, long enough for drift to be detected and resolved."""
 

@@ -393,14 +393,15 @@ class Run:
             decided = max(decided, left.sequence - 1)
         return WINDOW * (decided - len(verdicts))
 
-    @staticmethod
-    def _held(verdicts: Sequence[Verdict], left: LeftOpen | None, account: Account) -> list[tuple[int, int]]:
+    def _held(
+        self, verdicts: Sequence[Verdict], left: LeftOpen | None, account: Account
+    ) -> list[tuple[int, int]]:
         windows = [(v.size, v.mean, v.offsets) for v in verdicts]
         if left is not None:
             windows.append((len(left.scores), float(left.scores.mean(dtype=np.float64)), left.offsets))
         held: list[tuple[int, int]] = []
         for size, mean, offsets in windows:
-            covered = account.held_by(offsets)
+            covered = [place for place in account.held_by(offsets) if place not in self.story.forgotten]
             scores = [account.scores[place] for place in covered]
             # A window that has not the scores of the events it names holds none of them for sure.
             if size == len(covered) and np.isclose(np.mean(scores), mean, rtol=1e-4):
