@@ -18,6 +18,7 @@ from streams.events import EventSchema, RejectedEvent, RejectReason
 from streams.headers import RETURNED_FROM
 from streams.records import Headers
 from streams.state.pair_store import KINDS
+from streams.stored_records import AlikeHeaders, StoredRecord, unpacked_columns, unpacked_record
 
 _TYPE, _ID = f"{ATTRIBUTE_PREFIX}type", f"{ATTRIBUTE_PREFIX}id"
 _MOST_TYPES = 256
@@ -42,24 +43,21 @@ class HalfEvent(NamedTuple):
 
 @dataclass(frozen=True)
 class HalfColumns:
-    """The halves of a batch, a column each for what a ``HalfEvent`` has; length n."""
+    """The halves of a batch, a column each; length n."""
 
     events: list[str]
     """Empty where a record holds no half."""
-    kinds: list[str | None]
-    attributes: list[Mapping[str, Any]]
+    kinds: list[str]
+    """Empty likewise."""
+    attributes: list[list[Any]]
+    """A column of each attribute that is asked for."""
     data: list[Any]
     """Bytes of each half."""
     rejected: list[RejectedEvent]
     returned: list[int]
     """Rows of requests that were sent again since no response came."""
-
-    def extend(self, others: HalfColumns) -> None:
-        """Add the halves of other records behind them; what was rejected of those is left out."""
-        self.events.extend(others.events)
-        self.kinds.extend(others.kinds)
-        self.attributes.extend(others.attributes)
-        self.data.extend(others.data)
+    kept: AlikeHeaders | None
+    """All headers, if they were asked for and are alike."""
 
 
 class HalfReader:
@@ -69,34 +67,92 @@ class HalfReader:
     ----------
     max_bytes
         Size limit of a value in bytes.
+    attributes
+        Attributes that are asked for, as headers are named.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, attributes: Sequence[str]) -> None:
         self._max_bytes = max_bytes
-        self._kinds: dict[bytes, str] = {}
+        self._attributes = attributes
+        self._kinds: dict[Any, str] = {}
 
-    def read_all(self, values: Sequence[bytes | None], headers: Sequence[Headers]) -> HalfColumns:
-        """Read the halves that records hold; those that hold none are rejected."""
-        attributes: list[Mapping[str, Any]] = list(map(dict, headers))
-        kind_of, max_bytes = self._kinds.get, self._max_bytes
-        ids = [told.get(_ID) for told in attributes]
-        kinds = [kind_of(told.get(_TYPE)) for told in attributes]  # type: ignore[arg-type]
-        returned = [row for row, told in enumerate(attributes) if RETURNED_FROM in told]
-        halves = HalfColumns([], kinds, attributes, list(values), [], returned)
-        add_event = halves.events.append
-        for row, (event, kind, value) in enumerate(zip(ids, kinds, values, strict=True)):
-            if event and kind and value and len(value) <= max_bytes and event.isascii():
-                add_event(event.decode())
-                continue
-            try:
-                half = self.read(value, headers[row])
-            except BadEventError as bad:
-                add_event("")
-                halves.rejected.append(RejectedEvent(row, bad.reason, bad.detail))
-            else:
-                add_event(half.event)
-                kinds[row], attributes[row], halves.data[row] = half[1:]
+    def read_all(
+        self, values: Sequence[bytes | None], headers: Sequence[Headers], *, keep: bool = False
+    ) -> HalfColumns:
+        """Read the halves that records hold; those that hold none are rejected.
+
+        ``keep`` says whether the headers are going to be kept, most of them.
+        """
+        ids: list[bytes | None] = []
+        types: list[bytes | None] = []
+        returned: list[int] = []
+        attributes: list[list[Any]] = [[] for _ in self._attributes]
+        names = [name for name, _ in headers[0]] if headers else []
+        alike, lengths, contents = keep, list[int](), list[bytes]()
+        add_id, add_type, add_contents = ids.append, types.append, contents.append
+        further = [(name, column.append) for name, column in zip(self._attributes, attributes, strict=True)]
+        # One dictionary at a time stays in the processor's cache; so does what is taken from it.
+        for told in map(dict, headers):
+            add_id(told.get(_ID))
+            add_type(told.get(_TYPE))
+            for name, note in further:
+                note(told.get(name))
+            if RETURNED_FROM in told:
+                returned.append(len(ids) - 1)
+            if alike:
+                try:
+                    alike = list(told) == names
+                    lengths += map(len, told.values())  # type: ignore[arg-type]
+                    add_contents(b"".join(told.values()))  # type: ignore[arg-type]
+                except TypeError:
+                    alike = False
+        # Of two headers of a name one is lost above.
+        alike = alike and sum(map(len, headers)) == len(lengths)
+        kept = AlikeHeaders(tuple(names), lengths, contents) if alike else None
+        events = _plain_texts(ids) or [_plain_text(found) for found in ids]
+        kinds = [kind or "" for kind in map(self._kinds.get, types)]
+        halves = HalfColumns(events, kinds, attributes, [*values], [], returned, kept)
+        if not (all(events) and all(kinds) and self._have_size(values)):
+            for row, read in enumerate(zip(events, kinds, strict=True)):
+                if not (all(read) and self._have_size(values[row : row + 1])):
+                    self._read_into(halves, row, values[row], headers[row])
         return halves
+
+    def read_stored(self, contents: Sequence[bytes]) -> tuple[list[list[Any]], list[bytes]]:
+        """Read halves as they were stored: the attributes that are asked for, a column each, and the data."""
+        found = unpacked_columns(contents, (_ID, *self._attributes)) if contents else None
+        if found is not None and None not in found[0][0]:
+            return found[0][1:], found[1]
+        records = [unpacked_record(content) for content in contents]
+        halves = [self._read_again(record) for record in records]
+        columns = [[half.attributes.get(name) for half in halves] for name in self._attributes]
+        return columns, [half.data for half in halves]
+
+    def _read_again(self, record: StoredRecord) -> HalfEvent:
+        try:
+            return self.read(record.value(), record.headers())
+        except BadEventError:
+            # It was good when it was stored, under a larger limit; the event that it is a part of is judged.
+            return HalfEvent("", "", {}, record.value() or b"")
+
+    def _have_size(self, values: Sequence[bytes | None]) -> bool:
+        try:
+            sizes = [*map(len, values)]  # type: ignore[arg-type]
+        except TypeError:
+            return False
+        return not sizes or (min(sizes) > 0 and max(sizes) <= self._max_bytes)
+
+    def _read_into(self, halves: HalfColumns, row: int, value: bytes | None, headers: Headers) -> None:
+        """Read one half exactly."""
+        try:
+            half = self.read(value, headers)
+        except BadEventError as bad:
+            halves.events[row] = halves.kinds[row] = ""
+            halves.rejected.append(RejectedEvent(row, bad.reason, bad.detail))
+        else:
+            halves.events[row], halves.kinds[row], halves.data[row] = half.event, half.kind, half.data
+            for name, column in zip(self._attributes, halves.attributes, strict=True):
+                column[row] = half.attributes.get(name)
 
     def read(self, value: bytes | None, headers: Headers) -> HalfEvent:
         """Read the half that a record holds.
@@ -140,6 +196,11 @@ class EventWriter:
     schema
         Fields that are looked for in such events; attributes that none of them begins with are left out, and
         so is the id, which is known.
+
+    Attributes
+    ----------
+    attributes
+        Attributes that are written, as headers are named.
     """
 
     def __init__(self, schema: EventSchema) -> None:
@@ -147,29 +208,47 @@ class EventWriter:
         own_id = [] if schema.fields.id == "id" else [schema.fields.id]
         paths = [*named, *own_id, *schema.others]
         names = {split_path(path)[0] for path in paths} - {*KINDS}
-        self._attributes = [
-            (ATTRIBUTE_PREFIX + name, f"{json.dumps(name)}:".encode()) for name in sorted(names)
-        ]
+        self.attributes = [ATTRIBUTE_PREFIX + name for name in sorted(names)]
+        self._labels = [f"{json.dumps(name)}:".encode() for name in sorted(names)]
 
     def write_all(
-        self, told: Sequence[Mapping[str, Any]], requests: Sequence[bytes], responses: Sequence[bytes] | None
+        self, told: Sequence[Sequence[Any]], requests: Sequence[bytes], responses: Sequence[bytes] | None
     ) -> list[bytes | None]:
-        """Write the events of requests, their attributes being ``told``, and of their responses, if any."""
-        beginnings: Sequence[bytes] = [b"{"] * len(told)
-        for name, label in self._attributes:
-            texts = _members(label, [attributes.get(name) for attributes in told])
-            beginnings = list(map(add, beginnings, texts))
+        """Write the events of requests, whose attributes are ``told``, a column each, and of their responses.
+
+        ``responses`` are None where there are none.
+        """
+        beginnings: Sequence[bytes] = [b"{"] * len(requests)
+        for label, attributes in zip(self._labels, told, strict=True):
+            texts = _members(label, attributes)
+            if texts is not None:
+                beginnings = list(map(add, beginnings, texts))
         if responses is None:
             return [b'%b"request":%b}' % part for part in zip(beginnings, requests, strict=True)]
         parts = zip(beginnings, requests, responses, strict=True)
         return [b'%b"request":%b,"response":%b}' % part for part in parts]
 
 
-def _members(label: bytes, attributes: Sequence[Any]) -> list[bytes]:
-    """Write an attribute of each event as a member of an object; nothing where there is none."""
+def _plain_texts(given: Sequence[bytes | None]) -> list[str] | None:
+    """Decode texts, if all are ASCII and none is empty or holds a line break."""
+    try:
+        joined = b"\n".join(given)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+    texts = joined.decode().split("\n") if joined.isascii() else []
+    return texts if len(texts) == len(given) and all(texts) else None
+
+
+def _plain_text(given: bytes | None) -> str:
+    """Decode a text if it is ASCII; empty otherwise."""
+    return given.decode() if given and given.isascii() else ""
+
+
+def _members(label: bytes, attributes: Sequence[Any]) -> list[bytes] | None:
+    """Write an attribute of each event as a member of an object; None if no event has it."""
     given = set(map(type, attributes))
     if given == {type(None)}:
-        return [b""] * len(attributes)
+        return None
     if given == {bytes} and _PLAIN(b"".join(attributes)):
         return [b'%b"%b",' % (label, attribute) for attribute in attributes]
     return [b"" if found is None else b"%b%b," % (label, _json(found)) for found in attributes]

@@ -124,10 +124,12 @@ class EventTemplates:
     ) -> tuple[Alike, list[int]]:
         alike, others = Alike(texts=[[] for _ in template.described]), []
         match = template.groups
-        matches = [None if (text := texts[row]) is None else match(text) for row in rows]
         for start in range(0, len(rows), _CHUNK):
             known, groups = [], []
-            for row, matched in zip(rows[start : start + _CHUNK], matches[start:], strict=False):
+            # What is matched is taken apart while it is still in the processor's cache.
+            chunk = rows[start : start + _CHUNK]
+            matches = [None if (text := texts[row]) is None else match(text) for row in chunk]
+            for row, matched in zip(chunk, matches, strict=True):
                 if matched is None:
                     others.append(row)
                 else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,18 @@ from streams.errors import CodecError
 from streams.events import EventBatch, EventSchema, RejectedEvent, RejectReason
 from streams.records import RecordBatch
 from streams.state.memory_pairs import MemoryPairs
-from streams.state.pair_store import KINDS, REQUEST, RETURNED, Answer, Half, Meeting, PairStore, other_half
-from streams.stored_records import packed_record, unpacked_record
+from streams.state.pair_store import (
+    KINDS,
+    REQUEST,
+    RETURNED,
+    Answer,
+    Answers,
+    Halves,
+    Meetings,
+    PairStore,
+    other_half,
+)
+from streams.stored_records import packed_records
 
 LONGEST_WAIT_SECONDS = 86_400
 REJECT, RUN = UNPAIRED_WAYS = ("reject", "run")
@@ -28,9 +38,9 @@ REJECT, RUN = UNPAIRED_WAYS = ("reject", "run")
 REMEMBERED_MS = 600_000
 """How long it is remembered, at least, what became of an event: for records that a crash delivers again."""
 
-
-_Answers: TypeAlias = tuple[Mapping[int, tuple[Answer, Answer]], Mapping[int, Answer]]
-"""What ``PairStore.bring`` returns."""
+_MANY_ALONE = 0.1
+"""Share of halves that are alone in a batch from which on headers are kept as they are read: later, when they
+have left the processor's cache, that costs several times as much."""
 
 
 class PairsCodec:
@@ -85,10 +95,11 @@ class PairsCodec:
         self._of_requests = None
         if unpaired == RUN:
             self._of_requests = open_codec(data, replace(schema, prediction_required=False), options)
-        self._halves = HalfReader(schema.max_bytes)
         self._events = EventWriter(schema)
+        self._halves = HalfReader(schema.max_bytes, self._events.attributes)
         self._pairs = pairs
         self._within_ms = max(1, int(within_seconds * 1000))
+        self._keeps_headers = False
         self._asking = ThreadPoolExecutor(1, "pairs")
 
     def decode(self, records: RecordBatch) -> EventBatch:
@@ -99,26 +110,28 @@ class PairsCodec:
         RedisUnavailableError
             If Redis cannot answer right now; decode the batch again.
         """
-        halves = self._halves.read_all(records.values, records.headers)
+        halves = self._halves.read_all(records.values, records.headers, keep=self._keeps_headers)
         if self._of_requests is None:
             self._reject_returned(halves)
         found = _sorted(halves)
+        self._keeps_headers = len(found.alone) > _MANY_ALONE * len(records)
         asked = self._ask(records, halves, found)
         # Redis decides while those are decoded that have met; hardly ever does it say anything of them.
         events = self._decode(records, halves, found.met)
-        of_meetings, of_halves = asked.result()
-        if of_meetings:
-            met = self._learn_of_meetings(halves, found, of_meetings)
+        answers = asked.result()
+        if answers.of_meetings:
+            met = self._learn_of_meetings(halves, found, answers.of_meetings)
             events = self._decode(records, halves, met)
         else:
             found.waiting += [first for first, _ in found.met]
-        late, unpaired = self._learn_of_halves(halves, found, of_halves)
+        late, unpaired = self._learn_of_halves(halves, found, answers)
         if late or unpaired:
-            parts = [events, self._decode(records, halves, late)]
+            parts = [events] if found.met else []
+            parts.append(self._decode(records, halves, late))
             if self._of_requests is not None:
                 parts.append(self._decode_requests(records, halves, unpaired, self._of_requests))
             every = np.arange(len(records), dtype=np.int64)
-            events = merged(records, *((part, every) for part in parts))
+            events = merged(records, *((part, every) for part in parts)) if len(parts) > 1 else parts[0]
         rejected = sorted([*halves.rejected, *events.rejected], key=lambda event: event.row)
         return replace(events, rejected=rejected, waiting=found.waiting)
 
@@ -126,12 +139,19 @@ class PairsCodec:
         self, records: RecordBatch, halves: HalfColumns, pairs: Sequence[tuple[int, int]]
     ) -> EventBatch:
         """Decode events: of each, the rows of the other half and of the one that completes it."""
-        complete = [row for _, row in pairs]
-        kinds, attributes, data = halves.kinds, halves.attributes, halves.data
-        requests = [row if kinds[row] == REQUEST else other for other, row in pairs]
-        responses = [other if kinds[row] == REQUEST else row for other, row in pairs]
+        complete, others = [row for _, row in pairs], [other for other, _ in pairs]
+        data, second_kinds = halves.data, [halves.kinds[row] for row in complete]
+        requests, responses = others, complete
+        if second_kinds.count(REQUEST) == len(pairs):
+            requests, responses = complete, others
+        elif REQUEST in second_kinds:
+            ordered = [
+                pair[::-1] if kind == REQUEST else pair
+                for pair, kind in zip(pairs, second_kinds, strict=True)
+            ]
+            requests, responses = [first for first, _ in ordered], [second for _, second in ordered]
         values = self._events.write_all(
-            [attributes[row] for row in requests],
+            [[column[row] for row in requests] for column in halves.attributes],
             [data[row] for row in requests],
             [data[row] for row in responses],
         )
@@ -141,9 +161,8 @@ class PairsCodec:
         self, records: RecordBatch, halves: HalfColumns, requests: Sequence[int], codec: Codec
     ) -> EventBatch:
         """Decode events that have no response."""
-        values = self._events.write_all(
-            [halves.attributes[row] for row in requests], [halves.data[row] for row in requests], None
-        )
+        told = [[column[row] for row in requests] for column in halves.attributes]
+        values = self._events.write_all(told, [halves.data[row] for row in requests], None)
         return self._decode_events(records, halves, requests, values, codec)
 
     @staticmethod
@@ -166,25 +185,28 @@ class PairsCodec:
             rejected=[replace(event, row=complete[event.row]) for event in events.rejected],
         )
 
-    def _ask(self, records: RecordBatch, halves: HalfColumns, found: _Found) -> Future[_Answers]:
+    def _ask(self, records: RecordBatch, halves: HalfColumns, found: _Found) -> Future[Answers]:
         """Ask which halves complete their event."""
         places = zip(records.partitions.tolist(), records.offsets.tolist(), strict=True)
         place = list(map("%d:%d".__mod__, places))
-        events, kinds = halves.events, halves.kinds
-        meetings = [
-            Meeting(events[first], f"{kinds[first]} {place[first]}", place[second])
-            for first, second in found.met
-        ]
+        events, kinds, alone = halves.events, halves.kinds, found.alone
+        meetings = Meetings(
+            [events[first] for first, _ in found.met],
+            [kinds[first] for first, _ in found.met],
+            [place[first] for first, _ in found.met],
+            [place[second] for _, second in found.met],
+        )
         returned = set(halves.returned)
-        brought = [
-            Half(
-                events[row],
-                RETURNED if row in returned else kinds[row] or "",
-                place[row],
-                packed_record(records.messages[row]),
-            )
-            for row in found.alone
-        ]
+        brought = Halves(
+            [events[row] for row in alone],
+            [RETURNED if row in returned else kinds[row] for row in alone],
+            [place[row] for row in alone],
+            *packed_records(
+                [records.messages[row].key() for row in alone],
+                [records.headers[row] for row in alone] if halves.kept is None else halves.kept.take(alone),
+                [records.values[row] or b"" for row in alone],
+            ),
+        )
         keep_ms = max(REMEMBERED_MS, self._within_ms)
         return self._asking.submit(
             self._pairs.bring, records.topic, meetings, brought, self._within_ms, keep_ms
@@ -203,7 +225,7 @@ class PairsCodec:
                 continue
             for row, beside, answer in zip((first, second), (second, first), answers[number], strict=True):
                 if answer.outcome:
-                    self._leave(halves, found, row, answer)
+                    self._leave(halves, found, row, answer.outcome)
                 elif answer.other:
                     stored[row] = answer.other
                 else:
@@ -211,54 +233,46 @@ class PairsCodec:
         return sorted([*pairs, *self._beside_stored(halves, stored)], key=itemgetter(1))
 
     def _learn_of_halves(
-        self, halves: HalfColumns, found: _Found, answers: Mapping[int, Answer]
+        self, halves: HalfColumns, found: _Found, answers: Answers
     ) -> tuple[list[tuple[int, int]], list[int]]:
         """Take note of what becomes of halves that are alone.
 
         Returns those that complete an event, and requests that are one without a response.
         """
-        stored: dict[int, bytes] = {}
-        unpaired: list[int] = []
-        for number, row in enumerate(found.alone):
-            answer = answers.get(number)
-            if answer is None:
-                found.waiting.append(row)
-            elif answer.outcome:
-                self._leave(halves, found, row, answer)
-            elif answer.other:
-                stored[row] = answer.other
-            else:
-                unpaired.append(row)
-        return self._beside_stored(halves, stored), unpaired
+        alone, completing, refused = found.alone, answers.completing, answers.refused
+        stored = {alone[number]: content for number, content in completing.items() if content}
+        unpaired = [alone[number] for number, content in completing.items() if not content]
+        for number, outcome in refused.items():
+            self._leave(halves, found, alone[number], outcome)
+        if len(completing) + len(refused) < len(alone):
+            settled = completing.keys() | refused.keys()
+            found.waiting += [row for number, row in enumerate(alone) if number not in settled]
+        return self._beside_stored(halves, stored), sorted(unpaired)
 
     def _reject_returned(self, halves: HalfColumns) -> None:
         """Reject requests that another worker, or another config, had sent again to be scored."""
         for row in halves.returned:
             if event := halves.events[row]:
-                detail = waited_in_vain(event, halves.kinds[row] or "")
+                detail = waited_in_vain(event, halves.kinds[row])
                 halves.rejected.append(RejectedEvent(row, RejectReason.UNPAIRED, detail))
                 halves.events[row] = ""
         halves.returned.clear()
 
-    def _leave(self, halves: HalfColumns, found: _Found, row: int, answer: Answer) -> None:
+    def _leave(self, halves: HalfColumns, found: _Found, row: int, outcome: str) -> None:
         """Take note of a half that completes no event."""
-        if answer.outcome == "late":
-            halves.rejected.append(self._late(row, halves.events[row], halves.kinds[row] or ""))
+        if outcome == "late":
+            halves.rejected.append(self._late(row, halves.events[row], halves.kinds[row]))
         else:
             found.waiting.append(row)
 
     def _beside_stored(self, halves: HalfColumns, stored: Mapping[int, bytes]) -> list[tuple[int, int]]:
         """Put stored halves behind those of the batch, and each beside the row that it belongs to."""
-        if not stored:
-            return []
-        start = len(halves.events)
-        records = [unpacked_record(content) for content in stored.values()]
-        halves.extend(
-            self._halves.read_all(
-                [record.value() for record in records], [record.headers() for record in records]
-            )
-        )
-        return [(start + number, row) for number, row in enumerate(stored)]
+        start, rows = len(halves.data), sorted(stored)
+        attributes, data = self._halves.read_stored([stored[row] for row in rows])
+        halves.data.extend(data)
+        for column, further in zip(halves.attributes, attributes, strict=True):
+            column.extend(further)
+        return list(enumerate(rows, start))
 
     def _late(self, row: int, event: str, kind: str) -> RejectedEvent:
         waited = other_half(kind)
@@ -284,6 +298,24 @@ class _Found:
 
 def _sorted(halves: HalfColumns) -> _Found:
     """Find those halves that are of one event."""
+    events, kinds, count = halves.events, halves.kinds, len(halves.events)
+    first_of = dict(zip(reversed(events), range(count - 1, -1, -1), strict=True))
+    met = [(first, row) for row, first in enumerate(map(first_of.__getitem__, events)) if first < row]
+    firsts = {first for first, _ in met}
+    if (
+        halves.returned
+        or "" in first_of
+        or len(firsts) < len(met)
+        or any(kinds[first] == kinds[row] for first, row in met)
+    ):
+        return _sorted_one_by_one(halves)
+    alone = [row for row in first_of.values() if row not in firsts] if 2 * len(met) < count else []
+    alone.reverse()
+    return _Found(met, alone, [])
+
+
+def _sorted_one_by_one(halves: HalfColumns) -> _Found:
+    """Find them where not all records hold halves, or some are copies."""
     kinds, first_of, returned = halves.kinds, dict[str, int](), set(halves.returned)
     met: dict[str, tuple[int, int]] = {}
     copies = []

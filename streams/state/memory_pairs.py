@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from streams.state.pair_store import (
     REQUEST,
     RETURNED,
     Answer,
-    Half,
-    Meeting,
+    Answers,
+    Halves,
+    Meetings,
     UnpairedHalf,
     other_half,
 )
@@ -17,37 +19,54 @@ from streams.state.pair_store import (
 WAIT, AGAIN, LATE, COMPLETE = Answer("wait"), Answer("again"), Answer("late"), Answer("")
 
 
+class _Half(NamedTuple):
+    kind: str
+    place: str
+    content: bytes = b""
+
+
 class MemoryPairs:
     """Where halves wait, for one reader of a finite stream; each waits to the end."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str, str], Half] = {}
+        self._first: dict[tuple[str, str], _Half] = {}
         self._second: dict[tuple[str, str], str] = {}
         self._alone: dict[tuple[str, str], str] = {}
 
     def bring(
-        self, group: str, meetings: Sequence[Meeting], halves: Sequence[Half], wait_ms: int, keep_ms: int
-    ) -> tuple[Mapping[int, tuple[Answer, Answer]], Mapping[int, Answer]]:
+        self,
+        group: str,
+        meetings: Meetings,
+        halves: Halves,
+        wait_ms: int,
+        keep_ms: int,
+    ) -> Answers:
         """Bring halves, as to `PairStore.bring`; how long they wait is not looked at."""
         met = {}
-        for number, (event, first, second) in enumerate(meetings):
-            kind, place = first.split(" ")
-            met[number] = (
-                self._answer(group, Half(event, kind, place, b"")),
-                self._answer(group, Half(event, other_half(kind), second, b"")),
+        for number, (event, kind, first, second) in enumerate(zip(*meetings, strict=True)):
+            answers = (
+                self._answer((group, event), _Half(kind, first)),
+                self._answer((group, event), _Half(other_half(kind), second)),
             )
-        alone = {number: self._answer(group, half) for number, half in enumerate(halves)}
-        return (
-            {number: answers for number, answers in met.items() if answers != (WAIT, COMPLETE)},
-            {number: answer for number, answer in alone.items() if answer != WAIT},
+            if answers != (WAIT, COMPLETE):
+                met[number] = answers
+        *described, contents = halves
+        alone, end = [], 0
+        for event, kind, place, length in zip(*described, strict=True):
+            end += length
+            half = _Half(kind, place, contents[end - length : end])
+            alone.append(self._answer((group, event), half))
+        return Answers(
+            met,
+            {number: answer.other for number, answer in enumerate(alone) if not answer.outcome},
+            {number: answer.outcome for number, answer in enumerate(alone) if answer in (AGAIN, LATE)},
         )
 
     def unpaired(self, group: str, settled: Sequence[str], keep_ms: int) -> list[UnpairedHalf]:
         """Find none, since all may still be paired until the end."""
         return []
 
-    def _answer(self, group: str, half: Half) -> Answer:
-        event = group, half.event
+    def _answer(self, event: tuple[str, str], half: _Half) -> Answer:
         if half.kind == RETURNED:
             half = half._replace(kind=REQUEST)
             first = self._first.setdefault(event, half)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from streams.state.redis_connection import RedisConnection, ScriptCall, load_script
@@ -24,36 +25,36 @@ MOST_AT_ONCE = 1000
 SETTLE_MS = 60_000
 """How long a worker may take to deliver what it sends of unpaired halves; then another takes over."""
 
-HELD_MS = 7 * 86_400_000
-"""How long a half is kept, beyond the time that it waits, while there is no worker to give it up: as long as
-Kafka keeps records by default."""
-
 
 def other_half(kind: str) -> str:
     """Name the other kind of half."""
     return RESPONSE if kind == REQUEST else REQUEST
 
 
-class Half(NamedTuple):
-    """One half of an event, alone in its batch."""
+class Halves(NamedTuple):
+    """Halves of events, each alone in its batch; a column each, of the same length."""
 
-    event: str
-    """Id that both halves have."""
-    kind: str
+    events: Sequence[str] = ()
+    """Id that both halves of an event have."""
+    kinds: Sequence[str] = ()
     """One of ``KINDS``, or ``RETURNED``."""
-    place: str
+    places: Sequence[str] = ()
     """Where it came from: the same whenever it is delivered."""
-    content: bytes
-    """What is kept of it; not empty."""
+    lengths: Sequence[int] = ()
+    """Bytes of what is kept of it; not 0."""
+    contents: bytes = b""
+    """What is kept of all of them, one after another."""
 
 
-class Meeting(NamedTuple):
-    """Both halves of an event in one batch."""
+class Meetings(NamedTuple):
+    """Events of which both halves are in a batch; a column each, of the same length."""
 
-    event: str
-    first: str
-    """Kind of the half that is first, and where it came from: ``"<kind> <place>"``."""
-    second: str
+    events: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+    """Kind of the half that is first."""
+    firsts: Sequence[str] = ()
+    """Where that came from."""
+    seconds: Sequence[str] = ()
     """Where the other came from."""
 
 
@@ -65,6 +66,17 @@ class Answer(NamedTuple):
     has waited in vain; ``again``: the event has such a half already; empty: it completes the event."""
     other: bytes = b""
     """Content of the other half of a complete event; empty if that is in the batch, or will never come."""
+
+
+class Answers(NamedTuple):
+    """What becomes of halves, by number, where it is not what happens most."""
+
+    of_meetings: Mapping[int, tuple[Answer, Answer]]
+    """For both halves of meetings, unless the second one completes the event."""
+    completing: Mapping[int, bytes]
+    """Those halves that complete their event, with the ``other`` of their answer."""
+    refused: Mapping[int, str]
+    """The outcome of all other halves that do not wait."""
 
 
 class UnpairedHalf(NamedTuple):
@@ -97,11 +109,11 @@ class PairStore:
     def bring(
         self,
         group: str,
-        meetings: Sequence[Meeting],
-        halves: Sequence[Half],
+        meetings: Meetings,
+        halves: Halves,
         wait_ms: int,
         keep_ms: int,
-    ) -> tuple[Mapping[int, tuple[Answer, Answer]], Mapping[int, Answer]]:
+    ) -> Answers:
         """Bring halves, in one round trip; one brought again within ``keep_ms`` gets the same answer again.
 
         Parameters
@@ -117,47 +129,37 @@ class PairStore:
         keep_ms
             How long it is remembered what became of an event, in milliseconds.
 
-        Returns
-        -------
-        of_meetings
-            Answers for both halves of those meetings, by number, whose second half does not complete the
-            event.
-        of_halves
-            Answers for those of ``halves``, by number, that do not wait.
-
         Raises
         ------
         RedisUnavailableError
             If Redis cannot answer right now; bring them again.
         """
-        keys = [self._key(group, name) for name in ("waiting", "event:", "unpaired")]
-        starts = range(0, max(len(meetings), len(halves)), MOST_AT_ONCE)
-        calls = []
+        keys = [self._key(group, name) for name in ("waiting", "halves", "decided:", "unpaired")]
+        starts = range(0, max(len(meetings.events), len(halves.events)), MOST_AT_ONCE)
+        *described, contents = halves
+        calls, used = [], 0
         for start in starts:
-            met, alone = meetings[start : start + MOST_AT_ONCE], halves[start : start + MOST_AT_ONCE]
-            of_met = [part for event, first, by in met for part in (event, f"{first} {by}\n")]
-            described = [of_met, [part for half in alone for part in half[:3]]]
-            args: list[str | bytes | int] = [
-                wait_ms,
-                keep_ms,
-                HELD_MS,
-                *map(json.dumps, described),
-                *(half.content for half in alone),
-            ]
+            # Few long arguments cost both sides much less than many short ones.
+            told = [column[start : start + MOST_AT_ONCE] for column in (*meetings, *described)]
+            size = sum(halves.lengths[start : start + MOST_AT_ONCE])
+            args: list[str | bytes | int] = [wait_ms, keep_ms, json.dumps(told), contents[used : used + size]]
             calls.append(ScriptCall(PAIR, keys, args))
+            used += size
         of_meetings: dict[int, tuple[Answer, Answer]] = {}
-        of_halves: dict[int, Answer] = {}
-        for start, (unusual, answers) in zip(
-            starts, self.connection.run(calls) if calls else (), strict=True
-        ):
+        completing: dict[int, bytes] = {}
+        refused: dict[int, str] = {}
+        for start, reply in zip(starts, self.connection.run(calls) if calls else (), strict=True):
+            unusual, told_refused, numbers, lengths, contents = reply
             for at in range(0, len(unusual), 5):
                 number, first, content, second, its_content = unusual[at : at + 5]
                 pair = Answer(first.decode(), content), Answer(second.decode(), its_content)
                 of_meetings[start + number] = pair
-            for at in range(0, len(answers), 3):
-                number, outcome, content = answers[at : at + 3]
-                of_halves[start + number] = Answer(outcome.decode(), content)
-        return of_meetings, of_halves
+            for at in range(0, len(told_refused), 2):
+                refused[start + told_refused[at]] = told_refused[at + 1].decode()
+            ends = [*accumulate(map(int, lengths.split()))]
+            others = [contents[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+            completing.update(zip([start + int(number) for number in numbers.split()], others, strict=True))
+        return Answers(of_meetings, completing, refused)
 
     def unpaired(self, group: str, settled: Sequence[str], keep_ms: int) -> list[UnpairedHalf]:
         """Settle halves that had waited in vain, and find others.
@@ -177,8 +179,8 @@ class PairStore:
         RedisUnavailableError
             If Redis cannot answer right now; ask again.
         """
-        keys = [self._key(group, name) for name in ("waiting", "unpaired", "event:")]
-        args: list[str | bytes | int] = [SETTLE_MS, keep_ms, HELD_MS, MOST_AT_ONCE, *settled]
+        keys = [self._key(group, name) for name in ("waiting", "halves", "decided:", "unpaired")]
+        args: list[str | bytes | int] = [SETTLE_MS, keep_ms, MOST_AT_ONCE, *settled]
         (reply,) = self.connection.run([ScriptCall(UNPAIRED, keys, args)])
         names = [name.decode() for name in reply[::2]]
         found = []

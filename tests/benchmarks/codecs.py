@@ -189,7 +189,8 @@ class PairsBench:
         self._redis = RedisServer().start()
         self._client = self._redis.client()
         self._connection = RedisConnection(self._redis.url)
-        self._codec = open_codec("pairs", SCHEMA, {}, {"pairs": PairStore(self._connection, "drift")})
+        services = {"pairs": PairStore(self._connection, "drift")}
+        self._codecs = {case: open_codec("pairs", SCHEMA, {}, services) for case in PAIRS}
         self._turns = 0
 
     def turn(self, case: PairsCase, drawn: list[Row]) -> tuple[float, float]:
@@ -202,7 +203,7 @@ class PairsBench:
             read_columns(batch)
         spare_what_is_loaded()
         of_redis, started = self._of_redis(), time.process_time()
-        complete = sum(len(self._codec.decode(batch)) for batch in batches)
+        complete = sum(len(self._codecs[case].decode(batch)) for batch in batches)
         seconds = time.process_time() - started
         assert complete == BATCH
         return seconds, self._of_redis() - of_redis

@@ -213,7 +213,7 @@ def _lay_around_returning(passages: Passages) -> None:
         return len(call.args[1]) > 0
 
     def decides(call: Call) -> bool:
-        return any(half.kind == RETURNED for half in call.args[2])
+        return RETURNED in call.args[2].kinds
 
     passages.around(ReturnedRequests, "send", "before returning", "requests returned")
     passages.around(

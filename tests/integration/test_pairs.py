@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +28,10 @@ from streams.kafka.producer import Content, PendingDelivery
 from streams.kafka.returned_requests import ReturnedRequests
 from streams.records import Headers, RecordBatch
 from streams.state.memory_pairs import MemoryPairs
-from streams.state.pair_store import Half, Meeting, PairStore
+from streams.state.pair_store import Halves, Meetings, PairStore
 from streams.state.redis_connection import RedisConnection
 from streams.stored_records import unpacked_record
-from tests.halves import halves_of
+from tests.halves import HalfRecord, halves_of
 from tests.producer_samples import Sample, sample
 from tests.records_in_memory import InMemoryRecord
 from tests.secured import redis_rights
@@ -193,16 +194,17 @@ def test_the_rights_that_the_docs_give_a_worker_are_enough(redis_client: redis.R
     redis_client.execute_command("ACL", "SETUSER", "drift-worker", "on", ">secret", *_rights_of_a_worker())
     connection = RedisConnection(redis_url, username="drift-worker", password="secret")
     store = PairStore(connection, "drift")
-    halves = [Half(f"{n}", "request", f"0:{n}", b"half") for n in range(2)]
-    store.bring("log", [Meeting("m", "request 0:8", "1:8")], halves, wait_ms=1, keep_ms=60_000)
-    answers = store.bring("log", [], [Half("0", "response", "1:0", b"half")], wait_ms=1, keep_ms=60_000)
+    requests = Halves(["0", "1"], ["request"] * 2, ["0:0", "0:1"], [4, 4], b"halfhalf")
+    store.bring("log", Meetings(["m"], ["request"], ["0:8"], ["1:8"]), requests, wait_ms=1, keep_ms=60_000)
+    response = Halves(["0"], ["response"], ["1:0"], [4], b"half")
+    answers = store.bring("log", Meetings(), response, wait_ms=1, keep_ms=60_000)
     while not (found := store.unpaired("log", [], 60_000)):
         pass
     store.unpaired("log", [half.name for half in found], 60_000)
     connection.close()
     redis_client.execute_command("ACL", "DELUSER", "drift-worker")
 
-    assert answers == ({}, {0: ("", b"half")})
+    assert answers == ({}, {0: b"half"}, {})
     assert [half.event for half in found] == ["1"]
 
 
@@ -298,6 +300,7 @@ def test_each_pair_is_counted_once_by_whichever_workers_in_whichever_order(
     for number, (x, p) in enumerate(zip(events.instances, events.predictions, strict=True)):
         halves += halves_of(f"{number}", x, p)
     rng = np.random.default_rng(seed)
+    halves = [written_otherwise(half, int(rng.integers(10))) for half in halves]
     partitions: dict[int, list[Record]] = {0: [], 1: []}
     for place in rng.permutation(len(halves)):
         log = partitions[int(rng.integers(2))]
@@ -423,7 +426,8 @@ def test_a_request_waits_until_a_worker_sends_it_again(
 ) -> None:
     new_codec(within_seconds=0.01).decode(batch(at(0, 7, sample("kserve_logger_request"))))
 
-    assert redis_client.pttl("drift:{PAIRS:log}:event:6f1c") > 6 * 86_400_000
+    assert redis_client.hkeys("drift:{PAIRS:log}:halves") == [b"6f1c"]
+    assert redis_client.ttl("drift:{PAIRS:log}:halves") == -1
 
 
 def returned(offset: int) -> tuple[int, int, bytes, Headers]:
@@ -493,6 +497,21 @@ def test_a_request_too_large_to_be_sent_again_is_rejected_when_it_is_read(
 
     assert rejected.reason == Reason.UNDECODABLE
     assert dict(content.headers or [])["drift-monitor-truncated"] == str(len(request.value)).encode()
+
+
+def written_otherwise(half: HalfRecord, way: int) -> HalfRecord:
+    """Write a half as another producer might, or as most do."""
+    value, told = half
+    if way == 0:
+        attributes = {name.removeprefix("ce_"): (text or b"").decode() for name, text in told}
+        return HalfRecord(json.dumps({**attributes, "data": json.loads(value)}).encode(), [])
+    others: dict[int, Headers] = {
+        1: told[::-1],
+        2: [*told, ("trace", b"1")],
+        3: [("trace", None), *told],
+        4: [("ce_id", b"overruled"), *told],
+    }
+    return HalfRecord(value, others.get(way, told))
 
 
 def _pipeline(

@@ -1,0 +1,75 @@
+"""Halves are read alike whatever stands beside them in a batch."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from streams.codecs.half_events import HalfReader
+from streams.events import RejectReason
+from streams.records import Headers
+
+ATTRIBUTES = ["ce_time", "ce_absent"]
+PLAIN: Headers = [("ce_type", b"x.request"), ("ce_id", b"a"), ("ce_time", b"noon")]
+STRUCTURED = json.dumps({"type": "x.response", "id": "c", "time": "later", "data": {"n": 1}}).encode()
+HALVES: list[tuple[bytes | None, Headers]] = [
+    (b"1", PLAIN),
+    (b"2", PLAIN[::-1]),
+    (b"3", [*PLAIN, ("ce_id", b"b")]),
+    (b"4", [*PLAIN, ("other", None)]),
+    (b"5", [("ce_type", b"x.request"), ("ce_id", "é".encode())]),
+    (b"6", [("ce_type", b"x.request"), ("ce_id", b"two\nlines")]),
+    (STRUCTURED, []),
+    (b"8", [("ce_type", b"x.response"), ("ce_id", b"a"), ("drift-monitor-returned-from", b"0:7")]),
+    (None, PLAIN),
+    (b"too large", PLAIN),
+    (b"11", [("ce_type", b"x.response")]),
+    (b"12", [("ce_id", b"a"), ("ce_type", b"x.other")]),
+]
+
+
+def read(reader: HalfReader, *halves: tuple[bytes | None, Headers], keep: bool = False) -> list[object]:
+    values, headers = zip(*halves, strict=True)
+    found = reader.read_all(values, headers, keep=keep)
+    reasons = {event.row: event.reason for event in found.rejected}
+    attributes = [
+        [text.decode() if isinstance(text, bytes) else text for text in column] for column in found.attributes
+    ]
+    columns = zip(found.events, found.kinds, found.data, *attributes, strict=True)
+    return [
+        (reasons[row],) if row in reasons else (*half, row in found.returned)
+        for row, half in enumerate(columns)
+    ]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_half_is_read_in_a_batch_as_it_is_alone(keep: bool) -> None:
+    reader = HalfReader(len(STRUCTURED), ATTRIBUTES)
+    small = HalfReader(3, ATTRIBUTES)
+    for _ in range(2):
+        # The second time, the types are known.
+        alone = [read(reader, half)[0] for half in HALVES]
+        assert read(reader, *HALVES, keep=keep) == alone
+        assert [read(small, half)[0] for half in HALVES] == read(small, *HALVES, keep=keep)
+    assert alone[0] == ("a", "request", b"1", "noon", None, False)
+    assert alone[2] == ("b", "request", b"3", "noon", None, False)
+    assert alone[4] == ("é", "request", b"5", None, None, False)
+    assert alone[5] == ("two\nlines", "request", b"6", None, None, False)
+    assert alone[6] == ("c", "response", b'{"n":1}', "later", None, False)
+    assert alone[7] == ("a", "response", b"8", None, None, True)
+    assert alone[8] == (RejectReason.UNDECODABLE,)
+    assert alone[10] == alone[11] == (RejectReason.MISSING_FIELD,)
+    assert read(small, HALVES[9]) == [(RejectReason.TOO_LARGE,)]
+
+
+@pytest.mark.parametrize("odd", [None, *(headers for _, headers in HALVES[1:4])])
+def test_headers_are_kept_where_all_are_alike(odd: Headers | None) -> None:
+    headers = [PLAIN, PLAIN, PLAIN if odd is None else odd]
+    found = HalfReader(100, []).read_all([b"1"] * 3, headers, keep=True)
+
+    assert (found.kept is None) == (odd is not None)
+    if found.kept is not None:
+        assert found.kept.names == ("ce_type", "ce_id", "ce_time")
+        assert found.kept.lengths == [9, 1, 4] * 3
+        assert found.kept.contents == [b"x.requestanoon"] * 3
