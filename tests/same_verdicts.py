@@ -19,7 +19,7 @@ from monitor.config.file import load_config
 from monitor.verdicts.verdict import Verdict
 from tests.faust_apps import ready_made
 from tests.traffic import Events, MonitorState, TinyDetector, consume, publish
-from tests.workers import WorkerThread, monitor_config, wait_until, write_config
+from tests.workers import READY_SECONDS, WorkerThread, monitor_config, wait_until, write_config
 
 PARTITIONS = 4
 SEGMENTS = ("de", "eu", "jp", "us")
@@ -127,6 +127,7 @@ class Trial:
             wait_until(
                 "all settled",
                 lambda: sum(len(state.verdicts(s)) for s in SEGMENTS) == self._windows(state),
+                READY_SECONDS,
             )
             verdicts = {segment: state.verdicts(segment) for segment in SEGMENTS}
             left_open = {

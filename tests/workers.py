@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 READY_SECONDS = 180.0
 """TensorFlow takes a minute to load on a very busy machine."""
+STOP_SECONDS = 60.0
+"""A worker ends within ten seconds, which is for those tests to say that do nothing else meanwhile."""
 
 
 def write_config(directory: Path, config: dict[str, Any]) -> Path:
@@ -64,7 +66,7 @@ class WorkerUnderTest:
         """All that it has logged."""
         return self._log.read_text()
 
-    def stop(self, timeout: float = 10.0) -> int:
+    def stop(self, timeout: float = STOP_SECONDS) -> int:
         """Send SIGTERM and return the exit code."""
         self.process.terminate()
         return self.process.wait(timeout)
@@ -122,7 +124,7 @@ class WorkerThread:
         self._thread.start()
         return self
 
-    def stop(self, timeout: float = 10.0) -> None:
+    def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Ask it to stop, as SIGTERM does, and fail if it takes too long or has failed."""
         self.worker.stop()
         self._thread.join(timeout)
@@ -145,7 +147,7 @@ class WorkerThread:
             self.stop()
         else:
             self.worker.stop()
-            self._thread.join(10.0)
+            self._thread.join(STOP_SECONDS)
 
     def wait_for(self, what: str, found: Callable[[], T | None], seconds: float = READY_SECONDS) -> T:
         """Await something that the worker brings about; fails when it ends or takes too long."""
