@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import add
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from streams.codecs.cloudevents_codec import ATTRIBUTE_PREFIX, attributes_in
@@ -110,7 +110,7 @@ class HalfReader:
         alike = alike and sum(map(len, headers)) == len(lengths)
         kept = AlikeHeaders(tuple(names), lengths, contents) if alike else None
         events = _plain_texts(ids) or [_plain_text(found) for found in ids]
-        kinds = [kind or "" for kind in map(self._kinds.get, types)]
+        kinds = [*map(self._kinds.get, types, repeat(""))]
         halves = HalfColumns(events, kinds, attributes, [*values], [], returned, kept)
         if not (all(events) and all(kinds) and self._have_size(values)):
             for row, read in enumerate(zip(events, kinds, strict=True)):
@@ -218,15 +218,14 @@ class EventWriter:
 
         ``responses`` are None where there are none.
         """
-        beginnings: Sequence[bytes] = [b"{"] * len(requests)
+        # One join an event; columns that say the same of all are endless.
+        columns: list[Iterable[bytes]] = [repeat(b"{")]
         for label, attributes in zip(self._labels, told, strict=True):
-            texts = _members(label, attributes)
-            if texts is not None:
-                beginnings = list(map(add, beginnings, texts))
-        if responses is None:
-            return [b'%b"request":%b}' % part for part in zip(beginnings, requests, strict=True)]
-        parts = zip(beginnings, requests, responses, strict=True)
-        return [b'%b"request":%b,"response":%b}' % part for part in parts]
+            columns += _member(label, attributes)
+        columns += [repeat(b'"request":'), requests]
+        if responses is not None:
+            columns += [repeat(b',"response":'), responses]
+        return list(map(b"".join, zip(*columns, repeat(b"}"), strict=False)))
 
 
 def _plain_texts(given: Sequence[bytes | None]) -> list[str] | None:
@@ -244,14 +243,14 @@ def _plain_text(given: bytes | None) -> str:
     return given.decode() if given and given.isascii() else ""
 
 
-def _members(label: bytes, attributes: Sequence[Any]) -> list[bytes] | None:
-    """Write an attribute of each event as a member of an object; None if no event has it."""
+def _member(label: bytes, attributes: Sequence[Any]) -> list[Iterable[bytes]]:
+    """Write an attribute of each event as a member of an object, in columns; nothing where there is none."""
     given = set(map(type, attributes))
     if given == {type(None)}:
-        return None
+        return []
     if given == {bytes} and _PLAIN(b"".join(attributes)):
-        return [b'%b"%b",' % (label, attribute) for attribute in attributes]
-    return [b"" if found is None else b"%b%b," % (label, _json(found)) for found in attributes]
+        return [repeat(label + b'"'), attributes, repeat(b'",')]
+    return [[b"" if found is None else b"%b%b," % (label, _json(found)) for found in attributes]]
 
 
 def _json(attribute: Any) -> bytes:

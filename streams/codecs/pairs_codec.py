@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from operator import itemgetter
-from typing import Any
+from operator import itemgetter, ne
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -41,6 +41,9 @@ REMEMBERED_MS = 600_000
 _MANY_ALONE = 0.1
 """Share of halves that are alone in a batch from which on headers are kept as they are read: later, when they
 have left the processor's cache, that costs several times as much."""
+
+_T = TypeVar("_T")
+_FIRST, _SECOND = itemgetter(0), itemgetter(1)
 
 
 class PairsCodec:
@@ -123,7 +126,7 @@ class PairsCodec:
             met = self._learn_of_meetings(halves, found, answers.of_meetings)
             events = self._decode(records, halves, met)
         else:
-            found.waiting += [first for first, _ in found.met]
+            found.waiting += map(_FIRST, found.met)
         late, unpaired = self._learn_of_halves(halves, found, answers)
         if late or unpaired:
             parts = [events] if found.met else []
@@ -139,8 +142,8 @@ class PairsCodec:
         self, records: RecordBatch, halves: HalfColumns, pairs: Sequence[tuple[int, int]]
     ) -> EventBatch:
         """Decode events: of each, the rows of the other half and of the one that completes it."""
-        complete, others = [row for _, row in pairs], [other for other, _ in pairs]
-        data, second_kinds = halves.data, [halves.kinds[row] for row in complete]
+        complete, others = list(map(_SECOND, pairs)), list(map(_FIRST, pairs))
+        data, second_kinds = halves.data, _at(halves.kinds, complete)
         requests, responses = others, complete
         if second_kinds.count(REQUEST) == len(pairs):
             requests, responses = complete, others
@@ -151,9 +154,9 @@ class PairsCodec:
             ]
             requests, responses = [first for first, _ in ordered], [second for _, second in ordered]
         values = self._events.write_all(
-            [[column[row] for row in requests] for column in halves.attributes],
-            [data[row] for row in requests],
-            [data[row] for row in responses],
+            [_at(column, requests) for column in halves.attributes],
+            _at(data, requests),
+            _at(data, responses),
         )
         return self._decode_events(records, halves, complete, values, self._codec)
 
@@ -161,8 +164,8 @@ class PairsCodec:
         self, records: RecordBatch, halves: HalfColumns, requests: Sequence[int], codec: Codec
     ) -> EventBatch:
         """Decode events that have no response."""
-        told = [[column[row] for row in requests] for column in halves.attributes]
-        values = self._events.write_all(told, [halves.data[row] for row in requests], None)
+        told = [_at(column, requests) for column in halves.attributes]
+        values = self._events.write_all(told, _at(halves.data, requests), None)
         return self._decode_events(records, halves, requests, values, codec)
 
     @staticmethod
@@ -181,7 +184,7 @@ class PairsCodec:
             events,
             records=records,
             rows=rows,
-            ids=[halves.events[row] for row in rows.tolist()],
+            ids=_at(halves.events, rows.tolist()),
             rejected=[replace(event, row=complete[event.row]) for event in events.rejected],
         )
 
@@ -190,20 +193,16 @@ class PairsCodec:
         places = zip(records.partitions.tolist(), records.offsets.tolist(), strict=True)
         place = list(map("%d:%d".__mod__, places))
         events, kinds, alone = halves.events, halves.kinds, found.alone
-        meetings = Meetings(
-            [events[first] for first, _ in found.met],
-            [kinds[first] for first, _ in found.met],
-            [place[first] for first, _ in found.met],
-            [place[second] for _, second in found.met],
-        )
+        firsts, seconds = list(map(_FIRST, found.met)), list(map(_SECOND, found.met))
+        meetings = Meetings(_at(events, firsts), _at(kinds, firsts), _at(place, firsts), _at(place, seconds))
         returned = set(halves.returned)
         brought = Halves(
-            [events[row] for row in alone],
+            _at(events, alone),
             [RETURNED if row in returned else kinds[row] for row in alone],
-            [place[row] for row in alone],
+            _at(place, alone),
             *packed_records(
                 [records.messages[row].key() for row in alone],
-                [records.headers[row] for row in alone] if halves.kept is None else halves.kept.take(alone),
+                _at(records.headers, alone) if halves.kept is None else halves.kept.take(alone),
                 [records.values[row] or b"" for row in alone],
             ),
         )
@@ -280,6 +279,11 @@ class PairsCodec:
         return RejectedEvent(row, RejectReason.UNPAIRED, detail)
 
 
+def _at(column: Sequence[_T], rows: Sequence[int]) -> list[_T]:
+    """Return what a column holds in some rows."""
+    return list(map(column.__getitem__, rows))
+
+
 def waited_in_vain(event: str, kind: str) -> str:
     """Say so of a half, for its dead letter."""
     return f"The {kind} {shown(event)} waited in vain for its {other_half(kind)}."
@@ -301,13 +305,9 @@ def _sorted(halves: HalfColumns) -> _Found:
     events, kinds, count = halves.events, halves.kinds, len(halves.events)
     first_of = dict(zip(reversed(events), range(count - 1, -1, -1), strict=True))
     met = [(first, row) for row, first in enumerate(map(first_of.__getitem__, events)) if first < row]
-    firsts = {first for first, _ in met}
-    if (
-        halves.returned
-        or "" in first_of
-        or len(firsts) < len(met)
-        or any(kinds[first] == kinds[row] for first, row in met)
-    ):
+    firsts, kind_of = {first for first, _ in met}, kinds.__getitem__
+    kinds_differ = map(ne, map(kind_of, map(_FIRST, met)), map(kind_of, map(_SECOND, met)))
+    if halves.returned or "" in first_of or len(firsts) < len(met) or not all(kinds_differ):
         return _sorted_one_by_one(halves)
     alone = [row for row in first_of.values() if row not in firsts] if 2 * len(met) < count else []
     alone.reverse()

@@ -149,14 +149,14 @@ class PairStore:
         completing: dict[int, bytes] = {}
         refused: dict[int, str] = {}
         for start, reply in zip(starts, self.connection.run(calls) if calls else (), strict=True):
-            unusual, told_refused, numbers, lengths, contents = reply
+            unusual, told_refused, numbers, lengths, joined = reply
             for at in range(0, len(unusual), 5):
                 number, first, content, second, its_content = unusual[at : at + 5]
                 pair = Answer(first.decode(), content), Answer(second.decode(), its_content)
                 of_meetings[start + number] = pair
             for at in range(0, len(told_refused), 2):
                 refused[start + told_refused[at]] = told_refused[at + 1].decode()
-            ends = [*accumulate(map(int, lengths.split()))]
+            contents, ends = b"".join(joined), [*accumulate(map(int, lengths.split()))]
             others = [contents[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
             completing.update(zip([start + int(number) for number in numbers.split()], others, strict=True))
         return Answers(of_meetings, completing, refused)

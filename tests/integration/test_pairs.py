@@ -132,6 +132,22 @@ def test_a_half_that_came_alone_before_a_crash_meets_the_other_in_a_batch(
     assert redis_client.zcard("drift:{PAIRS:log}:waiting") == 0
 
 
+def test_many_halves_that_wait_each_find_their_own(new_codec: Callable[..., PairsCodec]) -> None:
+    count, codec = 2100, new_codec()
+    instances = np.random.default_rng(3).normal(size=(2 * count, 3)).astype(np.float32)
+    pairs = [halves_of(f"{n}", x, np.array([0.5, 0.5])) for n, x in enumerate(instances)]
+    # Requests wait in the first turn, responses in the second.
+    for turn in range(2):
+        ours = range(turn * count, (turn + 1) * count)
+        first = codec.decode(batch(*((0, n, *pairs[n][turn]) for n in ours)))
+        second = codec.decode(batch(*((1, n, *pairs[n][1 - turn]) for n in reversed(ours))))
+
+        assert (len(first), len(first.waiting), first.rejected) == (0, count, [])
+        assert (second.rows.tolist(), second.rejected) == ([*range(count)], [])
+        assert second.ids == [f"{n}" for n in reversed(ours)]
+        np.testing.assert_array_equal(second.instances, instances[list(reversed(ours))])
+
+
 def headers(**attributes: str) -> Headers:
     return [(f"ce_{name}", text.encode()) for name, text in attributes.items()]
 

@@ -15,9 +15,9 @@
 -- returns {{number, outcome, content, outcome of the other half, content, ... of halves that met},
 --          {number, outcome, ... of halves alone}}, only where it is not that the second one completes the event,
 --         or that the half waits or completes it; then of halves alone that do: numbers, lengths of contents, and
---         the contents of the other halves. Outcomes: "" complete, with the other half's content unless both
---         were brought or there is none; "wait"; "late": the other has waited in vain; "again": the event has
---         such a half
+--         the contents of the other halves, some in each string. Outcomes: "" complete, with the other half's
+--         content unless both were brought or there is none; "wait"; "late": the other has waited in vain;
+--         "again": the event has such a half
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -171,6 +171,10 @@ run('HSET', halves, kept)
 run('HDEL', halves, dropped)
 run('ZADD', waiting, entered)
 run('ZREM', waiting, left)
-return {
-  unusual, refused, table.concat(numbers, ' '), table.concat(found_lengths, ' '), table.concat(found)
-}
+
+-- Lua joins many long strings by copying them again and again.
+local joined = {}
+for i = 1, #found, 10 do
+  joined[#joined + 1] = table.concat(found, '', i, math.min(i + 9, #found))
+end
+return {unusual, refused, table.concat(numbers, ' '), table.concat(found_lengths, ' '), joined}
