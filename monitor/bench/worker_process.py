@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import sys
@@ -185,18 +186,21 @@ def _usage(worker: Worker) -> Usage:
         if pid is not None:
             ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
             cpu_seconds += sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-            memory_mb += _resident_mb_of(pid)
+            memory_mb += _own_mb(pid)
     return Usage(time.monotonic(), cpu_seconds, memory_mb, dict(worker.stages))
 
 
 def resident_mb() -> float:
     """Resident memory of this process, in MiB; the most that it ever had where the system tells no more."""
     try:
-        return _resident_mb_of(os.getpid())
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE
     except FileNotFoundError:
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most / (MEBIBYTE if sys.platform == "darwin" else 1024)
 
 
-def _resident_mb_of(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE
+def _own_mb(pid: int) -> float:
+    """Resident memory of a process, in MiB, without its share of what others have in memory as well."""
+    told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(map(int, re.findall(r"^Pss: +(\d+) kB$", told, re.MULTILINE))) / 1024

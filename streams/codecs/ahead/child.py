@@ -25,8 +25,7 @@ def serve(descriptor: int) -> None:
         try:
             worker.send(GREETING)
             while True:
-                request: Request = worker.recv()
-                worker.send(_answer(codecs, request))
+                worker.send(_answer(codecs, Request.receive(worker)))
         except (EOFError, ConnectionError):
             return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,17 @@ class Request:
             rows = [row for row, value in enumerate(values) if value is not None]
             lengths[rows] = list(map(len, present))
         return cls(opening, lengths, b"".join(present), records.headers if with_headers else None)
+
+    def send(self, connection: Connection) -> None:
+        """Send it, the values without a copy of them all."""
+        connection.send(replace(self, joined=b""))
+        connection.send_bytes(self.joined)
+
+    @classmethod
+    def receive(cls, connection: Connection) -> Request:
+        """Receive what was sent."""
+        request: Request = connection.recv()
+        return replace(request, joined=connection.recv_bytes())
 
     def records(self) -> RecordBatch:
         """Return the records, as far as they are known here."""

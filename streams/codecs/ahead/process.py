@@ -64,7 +64,7 @@ class DecodingProcess:
         self._take_answer()
         try:
             if self._connection is not None:
-                self._connection.send(request)
+                request.send(self._connection)
                 self._asked = _Begun(purpose)
         except OSError as error:
             self._give_up(error)
