@@ -75,7 +75,7 @@ class AlikeHeaders(NamedTuple):
 
     def take(self, rows: Sequence[int]) -> AlikeHeaders:
         """Return the headers of some of the records."""
-        if len(rows) == len(self.contents):
+        if [*rows] == [*range(len(self.contents))]:
             return self
         lengths = np.array(self.lengths, dtype=_LENGTH).reshape(len(self.contents), -1)[rows].ravel().tolist()
         return AlikeHeaders(self.names, lengths, [self.contents[row] for row in rows])

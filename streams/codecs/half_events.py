@@ -1,20 +1,18 @@
-"""Requests and responses that are CloudEvents of their own, and the one event that two of them make."""
+"""Requests and responses that are CloudEvents of their own."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from streams.codecs.cloudevents_codec import ATTRIBUTE_PREFIX, attributes_in
 from streams.codecs.event_reader import is_whole
-from streams.codecs.json_fields import FIELD_NAMES, split_path
 from streams.codecs.json_reader import load_json
 from streams.codecs.rejection import BadEventError, checked_value, refuse, shown
-from streams.events import EventSchema, RejectedEvent, RejectReason
+from streams.events import RejectedEvent, RejectReason
 from streams.headers import RETURNED_FROM
 from streams.records import Headers
 from streams.state.pair_store import KINDS
@@ -24,8 +22,7 @@ _TYPE, _ID = f"{ATTRIBUTE_PREFIX}type", f"{ATTRIBUTE_PREFIX}id"
 _MOST_TYPES = 256
 """How many types are remembered; a producer of random ones must not fill the memory."""
 
-_PLAIN = re.compile(rb"[ !#-\[\]-~]*").fullmatch
-"""Tells whether JSON holds a text as it is: printable ASCII without quotes and backslashes."""
+_T = TypeVar("_T")
 
 
 class HalfEvent(NamedTuple):
@@ -58,6 +55,11 @@ class HalfColumns:
     """Rows of requests that were sent again since no response came."""
     kept: AlikeHeaders | None
     """All headers, if they were asked for and are alike."""
+
+
+def at_rows(column: Sequence[_T], rows: Sequence[int]) -> list[_T]:
+    """Return what a column holds in some rows."""
+    return list(map(column.__getitem__, rows))
 
 
 class HalfReader:
@@ -188,46 +190,6 @@ class HalfReader:
         )
 
 
-class EventWriter:
-    """Puts two halves into one JSON event: ``request``, ``response``, and attributes of the request.
-
-    Parameters
-    ----------
-    schema
-        Fields that are looked for in such events; attributes that none of them begins with are left out, and
-        so is the id, which is known.
-
-    Attributes
-    ----------
-    attributes
-        Attributes that are written, as headers are named.
-    """
-
-    def __init__(self, schema: EventSchema) -> None:
-        named = [getattr(schema.fields, name) for name in FIELD_NAMES if name != "id"]
-        own_id = [] if schema.fields.id == "id" else [schema.fields.id]
-        paths = [*named, *own_id, *schema.others]
-        names = {split_path(path)[0] for path in paths} - {*KINDS}
-        self.attributes = [ATTRIBUTE_PREFIX + name for name in sorted(names)]
-        self._labels = [f"{json.dumps(name)}:".encode() for name in sorted(names)]
-
-    def write_all(
-        self, told: Sequence[Sequence[Any]], requests: Sequence[bytes], responses: Sequence[bytes] | None
-    ) -> list[bytes | None]:
-        """Write the events of requests, whose attributes are ``told``, a column each, and of their responses.
-
-        ``responses`` are None where there are none.
-        """
-        # One join an event; columns that say the same of all are endless.
-        columns: list[Iterable[bytes]] = [repeat(b"{")]
-        for label, attributes in zip(self._labels, told, strict=True):
-            columns += _member(label, attributes)
-        columns += [repeat(b'"request":'), requests]
-        if responses is not None:
-            columns += [repeat(b',"response":'), responses]
-        return list(map(b"".join, zip(*columns, repeat(b"}"), strict=False)))
-
-
 def _plain_texts(given: Sequence[bytes | None]) -> list[str] | None:
     """Decode texts, if all are ASCII and none is empty or holds a line break."""
     try:
@@ -241,19 +203,3 @@ def _plain_texts(given: Sequence[bytes | None]) -> list[str] | None:
 def _plain_text(given: bytes | None) -> str:
     """Decode a text if it is ASCII; empty otherwise."""
     return given.decode() if given and given.isascii() else ""
-
-
-def _member(label: bytes, attributes: Sequence[Any]) -> list[Iterable[bytes]]:
-    """Write an attribute of each event as a member of an object, in columns; nothing where there is none."""
-    given = set(map(type, attributes))
-    if given == {type(None)}:
-        return []
-    if given == {bytes} and _PLAIN(b"".join(attributes)):
-        return [repeat(label + b'"'), attributes, repeat(b'",')]
-    return [[b"" if found is None else b"%b%b," % (label, _json(found)) for found in attributes]]
-
-
-def _json(attribute: Any) -> bytes:
-    if isinstance(attribute, bytes):
-        attribute = attribute.decode(errors="backslashreplace")
-    return json.dumps(attribute).encode()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from operator import itemgetter, ne
-from typing import Any, TypeVar
+from dataclasses import replace
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
-from streams.codecs.half_events import EventWriter, HalfColumns, HalfReader
+from streams.codecs.half_events import HalfColumns, HalfReader, at_rows
 from streams.codecs.merged_batches import merged
-from streams.codecs.protocol import Codec, open_codec
+from streams.codecs.met_halves import MetHalves, meet
+from streams.codecs.pair_events import PairEvents
 from streams.codecs.rejection import shown
 from streams.errors import CodecError
 from streams.events import EventBatch, EventSchema, RejectedEvent, RejectReason
@@ -20,7 +21,6 @@ from streams.records import RecordBatch
 from streams.state.memory_pairs import MemoryPairs
 from streams.state.pair_store import (
     KINDS,
-    REQUEST,
     RETURNED,
     Answer,
     Answers,
@@ -42,7 +42,6 @@ _MANY_ALONE = 0.1
 """Share of halves that are alone in a batch from which on headers are kept as they are read: later, when they
 have left the processor's cache, that costs several times as much."""
 
-_T = TypeVar("_T")
 _FIRST, _SECOND = itemgetter(0), itemgetter(1)
 
 
@@ -94,11 +93,8 @@ class PairsCodec:
         if unpaired not in UNPAIRED_WAYS:
             raise CodecError(f"The option 'unpaired' is {unpaired!r}, expected 'reject' or 'run'.")
         options = {**({kind: kind for kind in KINDS} if data == "oip" else {}), **(data_options or {})}
-        self._codec = open_codec(data, schema, options)
-        self._of_requests = None
-        if unpaired == RUN:
-            self._of_requests = open_codec(data, replace(schema, prediction_required=False), options)
-        self._events = EventWriter(schema)
+        self._runs_unpaired = unpaired == RUN
+        self._events = PairEvents(schema, data, options)
         self._halves = HalfReader(schema.max_bytes, self._events.attributes)
         self._pairs = pairs
         self._within_ms = max(1, int(within_seconds * 1000))
@@ -114,95 +110,47 @@ class PairsCodec:
             If Redis cannot answer right now; decode the batch again.
         """
         halves = self._halves.read_all(records.values, records.headers, keep=self._keeps_headers)
-        if self._of_requests is None:
+        if not self._runs_unpaired:
             self._reject_returned(halves)
-        found = _sorted(halves)
+        found = meet(halves)
         self._keeps_headers = len(found.alone) > _MANY_ALONE * len(records)
         asked = self._ask(records, halves, found)
         # Redis decides while those are decoded that have met; hardly ever does it say anything of them.
-        events = self._decode(records, halves, found.met)
+        events = self._events.of_pairs(records, halves, found.met)
         answers = asked.result()
         if answers.of_meetings:
             met = self._learn_of_meetings(halves, found, answers.of_meetings)
-            events = self._decode(records, halves, met)
+            events = self._events.of_pairs(records, halves, met)
         else:
             found.waiting += map(_FIRST, found.met)
         late, unpaired = self._learn_of_halves(halves, found, answers)
         if late or unpaired:
             parts = [events] if found.met else []
-            parts.append(self._decode(records, halves, late))
-            if self._of_requests is not None:
-                parts.append(self._decode_requests(records, halves, unpaired, self._of_requests))
+            parts.append(self._events.of_pairs(records, halves, late))
+            if unpaired:
+                parts.append(self._events.of_requests(records, halves, unpaired))
             every = np.arange(len(records), dtype=np.int64)
             events = merged(records, *((part, every) for part in parts)) if len(parts) > 1 else parts[0]
         rejected = sorted([*halves.rejected, *events.rejected], key=lambda event: event.row)
         return replace(events, rejected=rejected, waiting=found.waiting)
 
-    def _decode(
-        self, records: RecordBatch, halves: HalfColumns, pairs: Sequence[tuple[int, int]]
-    ) -> EventBatch:
-        """Decode events: of each, the rows of the other half and of the one that completes it."""
-        complete, others = list(map(_SECOND, pairs)), list(map(_FIRST, pairs))
-        data, second_kinds = halves.data, _at(halves.kinds, complete)
-        requests, responses = others, complete
-        if second_kinds.count(REQUEST) == len(pairs):
-            requests, responses = complete, others
-        elif REQUEST in second_kinds:
-            ordered = [
-                pair[::-1] if kind == REQUEST else pair
-                for pair, kind in zip(pairs, second_kinds, strict=True)
-            ]
-            requests, responses = [first for first, _ in ordered], [second for _, second in ordered]
-        values = self._events.write_all(
-            [_at(column, requests) for column in halves.attributes],
-            _at(data, requests),
-            _at(data, responses),
-        )
-        return self._decode_events(records, halves, complete, values, self._codec)
-
-    def _decode_requests(
-        self, records: RecordBatch, halves: HalfColumns, requests: Sequence[int], codec: Codec
-    ) -> EventBatch:
-        """Decode events that have no response."""
-        told = [_at(column, requests) for column in halves.attributes]
-        values = self._events.write_all(told, _at(halves.data, requests), None)
-        return self._decode_events(records, halves, requests, values, codec)
-
-    @staticmethod
-    def _decode_events(
-        records: RecordBatch,
-        halves: HalfColumns,
-        complete: Sequence[int],
-        values: list[bytes | None],
-        codec: Codec,
-    ) -> EventBatch:
-        rows = np.array(complete, dtype=np.int64)
-        # The headers are those of the envelope.
-        events = codec.decode(records.take(rows).with_values(values, [[]] * len(complete)))
-        rows = rows[events.rows]
-        return replace(
-            events,
-            records=records,
-            rows=rows,
-            ids=_at(halves.events, rows.tolist()),
-            rejected=[replace(event, row=complete[event.row]) for event in events.rejected],
-        )
-
-    def _ask(self, records: RecordBatch, halves: HalfColumns, found: _Found) -> Future[Answers]:
+    def _ask(self, records: RecordBatch, halves: HalfColumns, found: MetHalves) -> Future[Answers]:
         """Ask which halves complete their event."""
         places = zip(records.partitions.tolist(), records.offsets.tolist(), strict=True)
         place = list(map("%d:%d".__mod__, places))
         events, kinds, alone = halves.events, halves.kinds, found.alone
         firsts, seconds = list(map(_FIRST, found.met)), list(map(_SECOND, found.met))
-        meetings = Meetings(_at(events, firsts), _at(kinds, firsts), _at(place, firsts), _at(place, seconds))
+        meetings = Meetings(
+            at_rows(events, firsts), at_rows(kinds, firsts), at_rows(place, firsts), at_rows(place, seconds)
+        )
         returned = set(halves.returned)
         brought = Halves(
-            _at(events, alone),
+            at_rows(events, alone),
             [RETURNED if row in returned else kinds[row] for row in alone],
-            _at(place, alone),
+            at_rows(place, alone),
             *packed_records(
                 [records.messages[row].key() for row in alone],
-                _at(records.headers, alone) if halves.kept is None else halves.kept.take(alone),
+                at_rows(records.headers, alone) if halves.kept is None else halves.kept.take(alone),
                 [records.values[row] or b"" for row in alone],
             ),
         )
@@ -212,7 +160,7 @@ class PairsCodec:
         )
 
     def _learn_of_meetings(
-        self, halves: HalfColumns, found: _Found, answers: Mapping[int, tuple[Answer, Answer]]
+        self, halves: HalfColumns, found: MetHalves, answers: Mapping[int, tuple[Answer, Answer]]
     ) -> list[tuple[int, int]]:
         """Take note of what becomes of halves that have met; return those that complete an event."""
         pairs: list[tuple[int, int]] = []
@@ -232,7 +180,7 @@ class PairsCodec:
         return sorted([*pairs, *self._beside_stored(halves, stored)], key=itemgetter(1))
 
     def _learn_of_halves(
-        self, halves: HalfColumns, found: _Found, answers: Answers
+        self, halves: HalfColumns, found: MetHalves, answers: Answers
     ) -> tuple[list[tuple[int, int]], list[int]]:
         """Take note of what becomes of halves that are alone.
 
@@ -257,7 +205,7 @@ class PairsCodec:
                 halves.events[row] = ""
         halves.returned.clear()
 
-    def _leave(self, halves: HalfColumns, found: _Found, row: int, outcome: str) -> None:
+    def _leave(self, halves: HalfColumns, found: MetHalves, row: int, outcome: str) -> None:
         """Take note of a half that completes no event."""
         if outcome == "late":
             halves.rejected.append(self._late(row, halves.events[row], halves.kinds[row]))
@@ -279,55 +227,6 @@ class PairsCodec:
         return RejectedEvent(row, RejectReason.UNPAIRED, detail)
 
 
-def _at(column: Sequence[_T], rows: Sequence[int]) -> list[_T]:
-    """Return what a column holds in some rows."""
-    return list(map(column.__getitem__, rows))
-
-
 def waited_in_vain(event: str, kind: str) -> str:
     """Say so of a half, for its dead letter."""
     return f"The {kind} {shown(event)} waited in vain for its {other_half(kind)}."
-
-
-@dataclass
-class _Found:
-    """What becomes of the halves of a batch, by row."""
-
-    met: list[tuple[int, int]]
-    """The first half of an event, and the first of the other kind."""
-    alone: Sequence[int]
-    """Halves of other events, and requests that were sent again."""
-    waiting: list[int]
-
-
-def _sorted(halves: HalfColumns) -> _Found:
-    """Find those halves that are of one event."""
-    events, kinds, count = halves.events, halves.kinds, len(halves.events)
-    first_of = dict(zip(reversed(events), range(count - 1, -1, -1), strict=True))
-    met = [(first, row) for row, first in enumerate(map(first_of.__getitem__, events)) if first < row]
-    firsts, kind_of = {first for first, _ in met}, kinds.__getitem__
-    kinds_differ = map(ne, map(kind_of, map(_FIRST, met)), map(kind_of, map(_SECOND, met)))
-    if halves.returned or "" in first_of or len(firsts) < len(met) or not all(kinds_differ):
-        return _sorted_one_by_one(halves)
-    alone = [row for row in first_of.values() if row not in firsts] if 2 * len(met) < count else []
-    alone.reverse()
-    return _Found(met, alone, [])
-
-
-def _sorted_one_by_one(halves: HalfColumns) -> _Found:
-    """Find them where not all records hold halves, or some are copies."""
-    kinds, first_of, returned = halves.kinds, dict[str, int](), set(halves.returned)
-    met: dict[str, tuple[int, int]] = {}
-    copies = []
-    for row, event in enumerate(halves.events):
-        if not event or row in returned:
-            continue
-        if event not in first_of:
-            first_of[event] = row
-        elif event in met or kinds[first_of[event]] == kinds[row]:
-            copies.append(row)
-        else:
-            met[event] = first_of[event], row
-    alone = [row for event, row in first_of.items() if event not in met]
-    alone += [row for row in halves.returned if halves.events[row]]
-    return _Found(list(met.values()), alone, copies)
