@@ -128,7 +128,7 @@ def _config(place: Place) -> dict[str, Any]:
         place.redis_url,
         place.bundle,
         dict(place.topics),
-        input={"format": "pairs", "options": {"within_seconds": 0.5, "unpaired": "run"}},
+        input={"format": "pairs", "options": {"within_seconds": 0.2, "unpaired": "run"}},
         window={"size": 1000},
         kafka={"group.instance.id": "one", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500},
         worker={"commit_interval_seconds": 0.05},

@@ -494,6 +494,25 @@ def test_a_request_sent_again_is_rejected_where_it_is_not_to_be_scored(
     assert list(events.waiting) == [1]
 
 
+def test_a_monitor_that_rejects_unpaired_requests_leaves_them_to_one_that_scores_them(
+    tiny: TinyDetector, connection: RedisConnection, redis_url: str
+) -> None:
+    events = tiny.calm(1, seed=5)
+    request, _ = halves_of("a", events.instances[0], events.predictions[0])
+    copy = Record(request.value, None, [*request.headers, ("drift-monitor-returned-from", b"0:7")], 8, 0)
+    letters = Letters()
+    pipeline = _pipeline(tiny.path, connection, letters, Instruments(), {}, unpaired="run")
+    pipeline.count(pipeline.score(RecordBatch("log", [copy])))
+
+    assert letters.sent == []
+    with MonitorState(redis_url) as scoring, MonitorState(redis_url, "m1") as rejecting:
+        counted = scoring.left_open()
+        assert rejecting.left_open() is None
+        assert rejecting.counted() == scoring.counted() == {0: 9}
+    assert counted is not None
+    np.testing.assert_allclose(counted.scores, events.scores, rtol=1e-3, atol=1e-6)
+
+
 def test_a_request_too_large_to_be_sent_again_is_rejected_when_it_is_read(
     new_codec: Callable[..., PairsCodec],
 ) -> None:
@@ -531,20 +550,29 @@ def written_otherwise(half: HalfRecord, way: int) -> HalfRecord:
 
 
 def _pipeline(
-    bundle: Path, connection: RedisConnection, letters: Letters, instruments: Instruments, **options: Any
+    bundle: Path,
+    connection: RedisConnection,
+    letters: Letters,
+    instruments: Instruments,
+    *further: dict[str, Any],
+    **options: Any,
 ) -> Pipeline:
-    config = MonitorConfig.model_validate(
-        {
-            "name": "m",
-            "input": {"topic": "log", "format": "pairs", "options": options},
-            "detector": str(bundle),
-            "window": {"size": 1000},
-            "alerts": {"topic": "alerts"},
-            "dead_letters": {"topic": "rejected"},
-        }
-    )
+    """Make a pipeline of a monitor with options of the format, and of one for each of ``further``."""
+    configs = [
+        MonitorConfig.model_validate(
+            {
+                "name": f"m{number or ''}",
+                "input": {"topic": "log", "format": "pairs", "options": given},
+                "detector": str(bundle),
+                "window": {"size": 1000},
+                "alerts": {"topic": "alerts"},
+                "dead_letters": {"topic": "rejected"},
+            }
+        )
+        for number, given in enumerate([options, *further])
+    ]
     stores = RedisStores(connection, "drift")
-    watches = open_watches([config], stores, lambda *_: Delivered(), state=None)
+    watches = open_watches(configs, stores, lambda *_: Delivered(), state=None)
     pipeline = Pipeline(
         watches,
         stores,
