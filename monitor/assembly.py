@@ -20,7 +20,6 @@ from monitor.state_topic import StateTopic
 from monitor.stores.in_redis import RedisStores
 from monitor.watch import Watch, open_watches
 from monitor.worker import Worker
-from streams.codecs.ahead.process import DecodingProcess, usable_cores
 from streams.kafka.dead_letters import DeadLetters
 from streams.kafka.producer import DeliveryConfirmedProducer, PendingDelivery, Sender
 from streams.kafka.returned_requests import ReturnedRequests
@@ -94,7 +93,6 @@ def open_pipeline(config: Config, sender: Sender, instruments: Instruments) -> O
         scores=ScoresTopic(sender),
         codec_services=codec_services(config, connection),
         returned=ReturnedRequests(sender),
-        decoding=DecodingProcess() if config.worker.decode_ahead and usable_cores() >= 2 else None,
     )
     return OpenedPipeline(pipeline, bundles, open_all)
 

@@ -25,7 +25,6 @@ from monitor.topic_reader import readers
 from monitor.unpaired import UnpairedHalves
 from monitor.verdicts.discoveries import DiscoveryControl
 from monitor.watch import Watch
-from streams.codecs.ahead.process import DecodingProcess
 from streams.events import RejectedEvent
 from streams.kafka.commits import Mark, counter_tags
 from streams.kafka.group_offsets import Partition
@@ -82,8 +81,6 @@ class Pipeline:
         What codecs may ask for beside their options, by name.
     returned
         Sends requests again that no response came for; None where there are none.
-    decoding
-        Decodes what ``begin`` is told of; None to decode all here.
 
     Attributes
     ----------
@@ -105,12 +102,10 @@ class Pipeline:
         scores: ScoresTopic | None = None,
         codec_services: Mapping[str, Any] | None = None,
         returned: ReturnedRequests | None = None,
-        decoding: DecodingProcess | None = None,
     ) -> None:
         self._instruments = instruments or Instruments()
         self.stages = Stages(self._instruments.took)
         self._codec_services = codec_services or {}
-        self._decoding = decoding
         self._stores = stores
         self._discoveries: dict[float, DiscoveryControl] = {}
         self._dead_letters = dead_letters
@@ -143,7 +138,7 @@ class Pipeline:
 
         Those that are no more among them stop counting, and their state stays in Redis.
         """
-        self._readers = readers(watches, self._codec_services, self._decoding)
+        self._readers = readers(watches, self._codec_services)
         self.watches = list(watches)
         self._instruments.forget_others({watch.config.name: watch.config.input.topic for watch in watches})
         names = {watch.config.name for watch in watches}
@@ -183,22 +178,6 @@ class Pipeline:
         for watch in self._of(partition.topic):
             if watch.config.name in monitors:
                 watch.store.forget_progress(partition.number)
-
-    @property
-    def decoding_pid(self) -> int | None:
-        """Id of the process that decodes ahead; None while there is none."""
-        return None if self._decoding is None else self._decoding.pid
-
-    def begin(self, batches: Sequence[RecordBatch]) -> bool:
-        """Start to decode the largest of some batches in another process; tell whether that was worth while.
-
-        ``score`` goes on with it. It need not be called; then what was begun is forgotten.
-        """
-        watched = [records for records in batches if records.topic in self._readers]
-        if not watched or self._decoding is None:
-            return False
-        largest = max(watched, key=len)
-        return self._readers[largest.topic].begin(largest, self.stages)
 
     def score(self, records: RecordBatch) -> ScoredBatch:
         """Decode and score a batch; rejected records are on their way to the dead letters then."""
@@ -256,15 +235,10 @@ class Pipeline:
         for number, offset in batch.next_offsets.items():
             self._next[Partition(batch.topic, number)] = offset
 
-    def tick(self, *, settle: bool = True) -> None:
+    def tick(self) -> None:
         """Do what does not depend on new events: settle, close aged windows, take over abandoned ones.
 
         Halves of events that have waited in vain for the other one go to the dead letters, or are returned.
-
-        Parameters
-        ----------
-        settle
-            Whether to settle now; ``count`` settles with what it puts into the windows, too.
 
         Raises
         ------
@@ -273,8 +247,7 @@ class Pipeline:
         StateLostError
             If Redis holds less than was counted; the partitions must be read again.
         """
-        if settle:
-            self.settle()
+        self.settle()
         self._learn_alerts()
         now = time.monotonic()
         if now >= self._age_at:

@@ -19,10 +19,7 @@ from monitor.errors import ConfigError
 from monitor.routing import EventColumns, Mask, Place, RecordColumns
 from monitor.stages import Stages
 from monitor.watch import Watch
-from streams.codecs.ahead.codec import AheadCodec
-from streams.codecs.ahead.messages import CodecOpening
-from streams.codecs.ahead.process import DecodingProcess
-from streams.codecs.protocol import Codec, codec_class
+from streams.codecs.protocol import Codec, codec_class, open_codec
 from streams.events import EventBatch, RejectedEvent, RejectReason
 from streams.records import RecordBatch
 from streams.state.windows import ScoredRows
@@ -60,10 +57,8 @@ class Reading:
     refused: Sequence[RejectedEvent]
 
 
-def readers(
-    watches: Sequence[Watch], codec_services: Mapping[str, Any], decoding: DecodingProcess | None = None
-) -> dict[str, TopicReader]:
-    """Make the reader of each topic that monitors read; ``decoding`` decodes what they are told of ahead.
+def readers(watches: Sequence[Watch], codec_services: Mapping[str, Any]) -> dict[str, TopicReader]:
+    """Make the reader of each topic that monitors read.
 
     Raises
     ------
@@ -73,7 +68,7 @@ def readers(
     by_topic: dict[str, list[Watch]] = {}
     for watch in watches:
         by_topic.setdefault(watch.config.input.topic, []).append(watch)
-    return {topic: TopicReader(members, codec_services, decoding) for topic, members in by_topic.items()}
+    return {topic: TopicReader(members, codec_services) for topic, members in by_topic.items()}
 
 
 class TopicReader:
@@ -85,8 +80,6 @@ class TopicReader:
         Monitors of the topic.
     codec_services
         What codecs may ask for beside their options, by name.
-    decoding
-        Decodes what ``begin`` is told of; None to decode all here.
 
     Attributes
     ----------
@@ -99,24 +92,14 @@ class TopicReader:
         If a monitor chooses events by a field and its format has none.
     """
 
-    def __init__(
-        self,
-        members: Sequence[Watch],
-        codec_services: Mapping[str, Any] = NO_SERVICES,
-        decoding: DecodingProcess | None = None,
-    ) -> None:
+    def __init__(self, members: Sequence[Watch], codec_services: Mapping[str, Any] = NO_SERVICES) -> None:
         self.members = members
         self._order = {watch: number for number, watch in enumerate(members)}
-        self._groups = [_Group(alike, codec_services, decoding) for alike in _reading_alike(members)]
+        self._groups = [_Group(alike, codec_services) for alike in _reading_alike(members)]
         self._places = sorted({place for watch in members for place, _ in watch.route.conditions}, key=str)
         self._dead_letters_of_unmatched = {
             watch.config.dead_letters.topic for watch in members if watch.config.input.unmatched == "reject"
         }
-
-    def begin(self, records: RecordBatch, stages: Stages) -> bool:
-        """Start to decode in another process what ``read`` is going to be given; tell whether it could."""
-        with stages.timed("decode"):
-            return any(group.begin(records) for group in self._groups)
 
     def read(self, records: RecordBatch, stages: Stages) -> Reading:
         """Decode, route and score a batch; ``stages`` times ``decode`` and ``model``."""
@@ -169,19 +152,11 @@ class TopicReader:
 class _Group:
     """Monitors that expect the same events."""
 
-    def __init__(
-        self, members: Sequence[Watch], codec_services: Mapping[str, Any], decoding: DecodingProcess | None
-    ) -> None:
+    def __init__(self, members: Sequence[Watch], codec_services: Mapping[str, Any]) -> None:
         self.members = members
         self.dead_letters = {watch.config.dead_letters.topic for watch in members}
-        self._codec = _codec(members, codec_services, decoding)
+        self._codec = _codec(members, codec_services)
         self._record_conditions = {watch.route.record_conditions for watch in members}
-
-    def begin(self, records: RecordBatch) -> bool:
-        """Start to decode a batch in another process, if that can be and all its records are looked at."""
-        if not isinstance(self._codec, AheadCodec) or all(self._record_conditions):
-            return False
-        return self._codec.begin(records)
 
     def decode(self, records: RecordBatch, columns: RecordColumns) -> _Decoded:
         """Decode the records that one of the monitors may want."""
@@ -275,7 +250,7 @@ def _reading_alike(members: Sequence[Watch]) -> list[list[Watch]]:
     return [alike for _, alike in groups]
 
 
-def _codec(members: Sequence[Watch], services: Mapping[str, Any], decoding: DecodingProcess | None) -> Codec:
+def _codec(members: Sequence[Watch], services: Mapping[str, Any]) -> Codec:
     first = members[0]
     format_name, options = first.config.input.encoding
     others = sorted({path for watch in members for path in watch.route.fields})
@@ -285,12 +260,7 @@ def _codec(members: Sequence[Watch], services: Mapping[str, Any], decoding: Deco
             f"Monitor {watch.config.name!r} routes by field {min(watch.route.fields)!r}, but events in format"
             f" {format_name!r} have no fields to look at; route by key or header."
         )
-    opening = CodecOpening(format_name, replace(first.schema, others=tuple(others)), options)
-    codec = opening.open(services)
-    looks_at = getattr(codec, "looks_at", ())
-    if decoding is None or not looks_at:
-        return codec
-    return AheadCodec(codec, opening, looks_at, decoding)
+    return open_codec(format_name, replace(first.schema, others=tuple(others)), options, services)
 
 
 def _any_of(masks: Iterable[Mask | None]) -> Mask | None:

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
 
 from monitor.batch_sizes import BatchSize
 from monitor.config import Config
@@ -25,7 +24,6 @@ from streams.errors import KafkaError
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.group_offsets import Partition
 from streams.kafka.producer import DeliveryConfirmedProducer
-from streams.records import RecordBatch
 from streams.state.redis_connection import RedisUnavailableError
 from streams.state.window_store import StateLostError
 
@@ -72,8 +70,7 @@ class Worker:
         self._reloader = reloader
         self._patience = Patience(self._stopping, instruments.held_up)
         self._batch_size = BatchSize(config.worker.batch_size)
-        self._rebalances = self._departures = 0
-        self._in_hand: list[RecordBatch] = []
+        self._rebalances = 0
         self._paused = False
         self._state_lost = False
         self._gave_up = False
@@ -85,11 +82,6 @@ class Worker:
     def stages(self) -> Mapping[str, float]:
         """Seconds spent so far in each stage of the loop; those of the pipeline, and waiting for Kafka."""
         return self._pipeline.stages.seconds
-
-    @property
-    def decoding_pid(self) -> int | None:
-        """Id of the process that decodes ahead; None while there is none."""
-        return self._pipeline.decoding_pid
 
     def stop(self) -> None:
         """Ask the worker to finish what is in hand and return from ``run``; callable from any thread."""
@@ -139,13 +131,20 @@ class Worker:
         try:
             if self._state_lost:
                 self._recover()
-            for records in self._next_batches():
-                with self._instruments.batch.time():
-                    self._positions.count(records, self._patiently)
+            with self._pipeline.stages.timed("fetch"):
+                polled = self._consumer.poll(
+                    self._batch_size.records, IDLE_SECONDS, settings.batch_wait_ms / 1000
+                )
+            self._batch_size.learn(polled)
+            for records in polled:
+                # Of a topic that is no longer watched a few records may still arrive.
+                if records.topic in self._pipeline.topics:
+                    with self._instruments.batch.time():
+                        self._positions.count(records, self._patiently)
             if self._consumer.out_of_reach:
                 self._find_place_again()
             self._producer.poll()
-            self._patiently(partial(self._pipeline.tick, settle=not self._in_hand))
+            self._patiently(self._pipeline.tick)
             if self._reloader is not None and self._reloader.take_up(
                 self._pipeline, self._positions, self._producer, self._patiently
             ):
@@ -163,39 +162,12 @@ class Worker:
                 self._gave_up = True
             else:
                 log.warning("The group was rebalanced meanwhile; the records in hand are read again.")
-                self._read_again()
-
-    def _next_batches(self) -> list[RecordBatch]:
-        """Return what is to be counted now; large batches stay in hand for a turn, decoded meanwhile."""
-        departures = self._departures
-        with self._pipeline.stages.timed("fetch"):
-            polled = self._consumer.poll(
-                self._batch_size.records,
-                0.0 if self._in_hand else IDLE_SECONDS,
-                self._config.worker.batch_wait_ms / 1000,
-            )
-        if self._departures != departures and (polled or self._in_hand):
-            # Some of it is of partitions that are another worker's now.
-            self._read_again()
-            return []
-        self._batch_size.learn(polled)
-        batches, self._in_hand = self._in_hand, []
-        if self._pipeline.begin(polled) and not self._consumer.out_of_reach:
-            self._in_hand = polled
-        else:
-            batches = [*batches, *polled]
-        # Of a topic that is no longer watched a few records may still arrive.
-        return [records for records in batches if records.topic in self._pipeline.topics]
-
-    def _read_again(self) -> None:
-        """Read from Kafka again what is in hand and not counted."""
-        self._in_hand = []
-        self._consumer.seek(self._positions.next)
+                self._consumer.seek(self._positions.next)
 
     def _recover(self) -> None:
         """Start over from what Redis still holds."""
         self._positions.recover(self._patiently)
-        self._read_again()
+        self._consumer.seek(self._positions.next)
         self._state_lost = False
 
     def _find_place_again(self) -> None:
@@ -249,7 +221,6 @@ class Worker:
 
     def _revoked(self, partitions: Sequence[Partition]) -> None:
         self._rebalances += 1
-        self._departures += 1
         self._instruments.rebalances.inc()
         self._positions.commit(partitions, wait=True)
         self._positions.release(partitions)
@@ -257,7 +228,6 @@ class Worker:
 
     def _lost(self, partitions: Sequence[Partition]) -> None:
         self._rebalances += 1
-        self._departures += 1
         self._instruments.rebalances.inc()
         self._positions.release(partitions)
         log.warning("Lost %s to another worker.", _named(partitions))

@@ -65,12 +65,7 @@ class RecordBatch:
 
     def take(self, rows: npt.NDArray[np.int64]) -> RecordBatch:
         """Return the records at these rows, in their order."""
-        chosen = rows.tolist()
-        batch = RecordBatch(self.topic, [self.messages[row] for row in chosen])
-        for name in vars(self).keys() & {"values", "headers"}:
-            column = vars(self)[name]
-            vars(batch)[name] = [column[row] for row in chosen]
-        return batch
+        return RecordBatch(self.topic, [self.messages[row] for row in rows.tolist()])
 
     def with_values(self, values: list[bytes | None], headers: list[Headers] | None = None) -> RecordBatch:
         """Return the same records with other values, length n: what is left without an envelope, say.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import re
 import resource
 import signal
 import sys
@@ -14,17 +13,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
 from monitor.config import Config
 from monitor.errors import MonitorError
 from streams.errors import StreamError
-
-if TYPE_CHECKING:
-    from monitor.worker import Worker
 
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -33,7 +27,7 @@ MEBIBYTE = 2**20
 
 @dataclass(frozen=True)
 class Usage:
-    """What a worker has used since it began, the process that decodes ahead included where /proc tells.
+    """What a worker's process has used since it began.
 
     Attributes
     ----------
@@ -157,12 +151,13 @@ def _work(config: Config, pipe: Connection) -> None:
     load_tensorflow_for_scoring()
     from detectors.errors import DetectorError
     from monitor.assembly import open_worker
+    from monitor.worker import Worker
 
     def answer(worker: Worker) -> None:
         try:
             while True:
                 pipe.recv()
-                pipe.send(_usage(worker))
+                pipe.send(_usage(worker.stages))
         except EOFError:
             worker.stop()
 
@@ -171,36 +166,22 @@ def _work(config: Config, pipe: Connection) -> None:
         try:
             worker = open_worker(config)
             spare_what_is_loaded()
-            pipe.send(_usage(worker))
+            pipe.send(_usage(worker.stages))
             threading.Thread(target=answer, args=(worker,), daemon=True).start()
             worker.run()
         except (DetectorError, StreamError, MonitorError) as error:
             pipe.send(str(error))
 
 
-def _usage(worker: Worker) -> Usage:
-    cpu_seconds, memory_mb = time.process_time(), resident_mb()
-    pid = worker.decoding_pid
-    # It may end at any moment, and tells nothing on systems without /proc.
-    with suppress(OSError):
-        if pid is not None:
-            ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-            cpu_seconds += sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-            memory_mb += _own_mb(pid)
-    return Usage(time.monotonic(), cpu_seconds, memory_mb, dict(worker.stages))
+def _usage(stages: Mapping[str, float]) -> Usage:
+    return Usage(time.monotonic(), time.process_time(), resident_mb(), dict(stages))
 
 
 def resident_mb() -> float:
     """Resident memory of this process, in MiB; the most that it ever had where the system tells no more."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE
     except FileNotFoundError:
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most / (MEBIBYTE if sys.platform == "darwin" else 1024)
-
-
-def _own_mb(pid: int) -> float:
-    """Resident memory of a process, in MiB, without its share of what others have in memory as well."""
-    told = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(map(int, re.findall(r"^Pss: +(\d+) kB$", told, re.MULTILINE))) / 1024

@@ -56,9 +56,6 @@ class WorkerConfig(Section):
     batch_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 5
     """How long to wait for more once a batch has its first record, in milliseconds: less work for each event
     of a thin stream, but later alerts. Under load a batch is full at once."""
-    decode_ahead: bool = True
-    """Under load, decode the next batch in a process of its own while one is scored and counted. Only where
-    the worker may use two cores or more, and not for formats that need a schema registry or pair events."""
     lease_seconds: PositiveSeconds = 10.0
     """How long a closed window stays with the worker that closed it before another may test it."""
     commit_interval_seconds: PositiveSeconds = 1.0

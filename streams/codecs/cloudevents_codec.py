@@ -77,7 +77,6 @@ class CloudEventsCodec:
         self._model, self._segment = model_attribute, segment_attribute
         if schema.others and not getattr(codec_class(data), "reads_other_fields", False):
             raise CodecError(f"Events of format {data!r} have no fields to route by; route by key or header.")
-        self.looks_at = ("values", "headers") if getattr(codec_class(data), "looks_at", ()) else ()
         self._binary = open_codec(data, schema, options)
         self._structured: Codec | None = None
         if data in _JSON_DATA:

@@ -59,7 +59,6 @@ class JsonCodec:
     """
 
     reads_other_fields = True
-    looks_at = ("values",)
 
     def __init__(self, schema: EventSchema) -> None:
         check_schema(schema)

@@ -76,7 +76,6 @@ class OipCodec:
     """
 
     reads_other_fields = True
-    looks_at = ("values", "headers")
 
     def __init__(
         self,

@@ -28,9 +28,6 @@ class Codec(Protocol):
     A codec that reads ``EventSchema.others`` has a class attribute ``reads_other_fields`` that is true;
     monitors cannot route by fields in other formats.
     Keyword-only parameters that ``SERVICES`` names are no options: they receive what the worker has of it.
-    A codec whose batches depend on nothing of a record but its value, or value and headers, says so by a
-    class attribute ``looks_at``, ``("values",)`` or ``("values", "headers")``: it may decode in another
-    process then, unless it needs a service.
     """
 
     def __init__(self, schema: EventSchema) -> None: ...

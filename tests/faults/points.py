@@ -31,7 +31,6 @@ POINTS: dict[str, Provocation] = {
     "assigned": "nothing",
     # A batch goes through.
     "consumed": "nothing",
-    "begun": "nothing",
     "scored": "nothing",
     "before dead letters": "nothing",
     "dead letters sent": "nothing",
@@ -175,7 +174,6 @@ def lay_points(passages: Passages, alert_topics: Collection[str], state_topic: s
     around(BatchConsumer, "committed", None, "commits read")
     around(Pipeline, "counted", None, "progress read")
     around(BatchConsumer, "poll", None, "consumed", lambda call: bool(call.result))
-    around(Pipeline, "begin", None, "begun", lambda call: bool(call.result))
     around(Watch, "score", None, "scored")
     around(DeadLetters, "send", "before dead letters", "dead letters sent")
     around(Pipeline, "score", None, "batch scored")

@@ -150,31 +150,12 @@ def _run(config_path: Path, log: Path, passages_path: Path, treatment: Treatment
         _remove_fence()
     if treatment.clock_jumps_seconds:
         _let_clock_jump(treatment.clock_jumps_seconds)
-    _decode_all_ahead()
     alert_topics = {monitor.alerts.topic for monitor in config.monitors}
     lay_points(passages, alert_topics, None if config.state is None else config.state.topic)
     worker = open_worker(config)
     stop.attach(worker)
     worker.run()
     passages_path.write_text(json.dumps(passages.counts))
-
-
-def _decode_all_ahead() -> None:
-    """Have batches decoded ahead whatever their size, from the first one on, on any machine."""
-    from monitor import assembly
-    from streams.codecs.ahead import codec as ahead_codec
-    from streams.codecs.ahead.process import DecodingProcess
-
-    is_ready = DecodingProcess._is_ready
-
-    def await_ready(self: DecodingProcess) -> bool:
-        while not is_ready(self):
-            time.sleep(0.005)
-        return True
-
-    DecodingProcess._is_ready = await_ready  # type: ignore[method-assign]
-    ahead_codec.LEAST_BYTES = 0
-    assembly.usable_cores = lambda: 2.0
 
 
 def _remove_fence() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -132,41 +130,6 @@ def test_sigkill_at_any_moment_neither_loses_nor_doubles_an_event(
         finish(tmp_path / "last", config, redis_url, windows)
         assert_undisturbed(account, state, windows)
     assert "Traceback" not in worker.log
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_worker_decodes_itself_when_the_process_that_decodes_ahead_fails(
-    number: int, tiny: TinyDetector, kafka, redis_url, topics, tmp_path: Path, monkeypatch, caplog
-):
-    monkeypatch.setattr("streams.codecs.ahead.codec.LEAST_BYTES", 0)
-    monkeypatch.setattr("streams.codecs.ahead.process.ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr("streams.codecs.ahead.process.END_SECONDS", 0.5)
-    monkeypatch.setattr("monitor.assembly.usable_cores", lambda: 2.0)
-    account, state = Account(), MonitorState(redis_url)
-
-    def send(n: int, seed: int) -> None:
-        account.send(kafka.bootstrap, topics["events"], tiny.calm(n, seed=seed), [0] * n)
-
-    config = monitor_config(kafka.bootstrap, redis_url, tiny.path, topics, worker=SOON["worker"])
-    with state, WorkerThread(tmp_path, config) as thread:
-        for seed in range(1, 1000):
-            send(WINDOW, seed)
-            thread.wait_for("the events", lambda n=seed: state.counted().get(0) == n * WINDOW or None)
-            if decodes_ahead(thread):
-                break
-        os.kill(thread.worker.decoding_pid or 0, number)
-        send(50 * WINDOW + 50, seed=0)
-        wait_for_verdicts(thread, redis_url, "m", seed + 50)
-        assert thread.worker.decoding_pid is None
-        thread.wait_for("the open window", lambda: (w := state.left_open()) and len(w.scores) == 50)
-        assert_undisturbed(account, state, seed + 50)
-    assert [r.message for r in caplog.records if "decodes ahead is given up" in r.message]
-
-
-def decodes_ahead(thread: WorkerThread) -> bool:
-    """Tell whether the process is ready, which it is some time after the first batch."""
-    decoding = thread.worker._pipeline._decoding
-    return decoding is not None and decoding._ready
 
 
 def test_state_that_is_wrong_ends_the_worker_with_one_sentence(

@@ -40,7 +40,6 @@ class MessagePackCodec:
     """
 
     reads_other_fields = True
-    looks_at = ("values",)
 
     def __init__(self, schema: EventSchema) -> None:
         check_schema(schema)
