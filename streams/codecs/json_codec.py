@@ -90,7 +90,8 @@ class JsonCodec:
             rejected += found.rejected
             rows = np.delete(rows, [event.row - start for event in found.rejected])
         columns, good = self._columns(found, rows)
-        parsed = [value for row in rows.tolist() if (value := values[row - start])]
+        kept = [values[row - start] for row in rows.tolist()] if found.rejected else values
+        parsed = [value for value in kept if value]
         if not self._instance_structure.is_evident(parsed):
             good &= np.fromiter(map(self._is_well_nested, parsed), dtype=np.bool_, count=len(parsed))
         for row in rows[~good].tolist():
@@ -145,13 +146,13 @@ class JsonCodec:
                     needs_prediction and (prediction is None or prediction.size != prediction_bytes)
                 ):
                     raise UnusualEventError
-                if identifier.__class__ is not str:
+                if identifier is not None and identifier.__class__ is not str:
                     identifier = _text(identifier)
-                if model.__class__ is not str:
+                if model is not None and model.__class__ is not str:
                     model = _text(model)
-                if segment.__class__ is not str:
+                if segment is not None and segment.__class__ is not str:
                     segment = _text(segment)
-                if time.__class__ is not str and time.__class__ is not int and time is not None:
+                if time is not None and time.__class__ is not str and time.__class__ is not int:
                     raise UnusualEventError
             except _UNUSUAL as error:
                 if isinstance(error, KeyError):
@@ -232,9 +233,7 @@ class _Found:
     rejected: list[RejectedEvent] = field(default_factory=list)
 
 
-def _text(found: object) -> str | None:
-    if found is None:
-        return None
+def _text(found: object) -> str:
     if type(found) is int:
         return str(found)
     raise UnusualEventError
