@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -103,9 +103,7 @@ class JsonCodec:
     def _parse(self, start: int, values: Sequence[bytes | None]) -> _Found:
         """Take the fields out of all values that have them, with the right counts of numbers."""
         found = _Found()
-        add_instance, add_prediction = found.instances.append, found.predictions.append
-        add_id, add_time = found.ids.append, found.times.append
-        add_model, add_segment = found.models.append, found.segments.append
+        add = found.events.append
         parse: Callable[[bytes], Any] = self._parser.parse
         read, max_bytes = self._fields.read, self._schema.max_bytes
         instance_bytes = self._instance_size * _BYTES_PER_NUMBER
@@ -113,7 +111,7 @@ class JsonCodec:
         needs_prediction = self._schema.prediction_required
         width, at_instance, at_prediction, at_id, at_time, at_model, at_segment = NO_LAYOUT
         follows_layout = True
-        others: list[Any] = []
+        others: Sequence[str | None] = ()
         # The only loop that runs once an event: its length buys it calls and look-ups.
         for row, value in enumerate(values, start):
             try:
@@ -165,15 +163,8 @@ class JsonCodec:
                     continue
                 instance, prediction, identifier = judged.instance, judged.prediction, judged.id
                 time, model, segment = judged.time_ms, judged.model, judged.segment
-                others = list(judged.others)
-            add_instance(instance)
-            add_prediction(prediction)
-            add_id(identifier)
-            add_time(time)
-            add_model(model)
-            add_segment(segment)
-            if others:
-                found.others.append(others)
+                others = judged.others
+            add((instance, prediction, identifier, time, model, segment, others))
             # The parser cannot be used again while anything points into its document.
             event = None
         return found
@@ -182,23 +173,26 @@ class JsonCodec:
         self, found: _Found, rows: npt.NDArray[np.int64]
     ) -> tuple[EventColumns, npt.NDArray[np.bool_]]:
         """Turn what was parsed into columns, and tell which rows hold numbers and times that are valid."""
-        instances = _as_matrix(found.instances, self._instance_size)
+        instance, prediction, ids, given_times, models, segments, others = (
+            zip(*found.events, strict=True) if found.events else ((),) * 7
+        )
+        instances = _as_matrix(instance, self._instance_size)
         good = finite_rows(instances)
         predictions = None
         if self._schema.prediction_required:
-            predictions = _as_matrix(found.predictions, self._schema.n_classes)
+            predictions = _as_matrix(prediction, self._schema.n_classes)
             good &= distribution_rows(predictions)
-        times, has_time, unreadable = times_ms(found.times)
+        times, has_time, unreadable = times_ms(given_times)
         columns = EventColumns(
             rows=rows,
             instances=instances,
             predictions=predictions,
             times_ms=times,
             has_time=has_time,
-            ids=found.ids,
-            segments=found.segments,
-            models=found.models,
-            others=dict(zip(self._schema.others, zip(*found.others, strict=True), strict=False)),
+            ids=list(ids),
+            segments=list(segments),
+            models=list(models),
+            others=dict(zip(self._schema.others, zip(*others, strict=True), strict=False)),
         )
         return columns, good & ~unreadable
 
@@ -219,17 +213,16 @@ class JsonCodec:
             return RejectedEvent(row, bad.reason, bad.detail)
 
 
+_Text: TypeAlias = "str | None"
+_Event: TypeAlias = tuple[Any, Any, _Text, "str | int | None", _Text, _Text, Sequence[_Text]]
+
+
 @dataclass
 class _Found:
     """What the parser found, one entry for each event that is not rejected yet; buffers hold float64."""
 
-    instances: list[Any] = field(default_factory=list)
-    predictions: list[Any] = field(default_factory=list)
-    ids: list[str | None] = field(default_factory=list)
-    times: list[str | int | None] = field(default_factory=list)
-    models: list[str | None] = field(default_factory=list)
-    segments: list[str | None] = field(default_factory=list)
-    others: list[list[str | None]] = field(default_factory=list)
+    events: list[_Event] = field(default_factory=list)
+    """Instance, prediction, id, time, model, segment, and what there is of ``EventSchema.others``."""
     rejected: list[RejectedEvent] = field(default_factory=list)
 
 
@@ -239,6 +232,6 @@ def _text(found: object) -> str:
     raise UnusualEventError
 
 
-def _as_matrix(buffers: list[Any], width: int) -> npt.NDArray[np.float32]:
+def _as_matrix(buffers: Sequence[Any], width: int) -> npt.NDArray[np.float32]:
     """Join float64 buffers of ``width`` numbers each to one float32 matrix."""
     return to_float32(np.frombuffer(b"".join(buffers), dtype=np.float64)).reshape(len(buffers), width)
