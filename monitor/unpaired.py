@@ -10,7 +10,7 @@ from monitor.config.settings import PAIRS
 from monitor.dead_letters import DeadLetterSink, Delivery
 from monitor.metrics.instruments import Instruments
 from monitor.watch import Watch
-from streams.codecs.pairs_codec import REMEMBERED_MS, waited_in_vain
+from streams.codecs.pairs.codec import REMEMBERED_MS, waited_in_vain
 from streams.events import RejectedEvent, RejectReason
 from streams.kafka.returned_requests import ReturnedRequests
 from streams.records import RecordBatch

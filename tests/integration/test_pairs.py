@@ -19,7 +19,7 @@ from monitor.stores.in_redis import RedisStores
 from monitor.unpaired import UnpairedHalves
 from monitor.verdicts.ledger import Delivered
 from monitor.watch import open_watches
-from streams.codecs.pairs_codec import PairsCodec
+from streams.codecs.pairs.codec import PairsCodec
 from streams.errors import CodecError
 from streams.events import EventSchema, RejectedEvent
 from streams.events import RejectReason as Reason

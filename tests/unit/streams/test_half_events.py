@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from streams.codecs.half_events import HalfReader
+from streams.codecs.pairs.half_events import HalfReader
 from streams.events import RejectReason
 from streams.records import Headers
 

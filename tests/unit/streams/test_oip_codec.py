@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.codecs.oip_codec import OipCodec
+from streams.codecs.oip.codec import OipCodec
 from streams.codecs.rejection import BadEventError
 from streams.errors import CodecError
 from streams.events import EventBatch, EventFields, EventSchema

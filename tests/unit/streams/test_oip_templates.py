@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.codecs.oip_codec import OipCodec
-from streams.codecs.oip_reader import OipReader
-from streams.codecs.oip_templates import learnt_template
+from streams.codecs.oip.codec import OipCodec
+from streams.codecs.oip.reader import OipReader
+from streams.codecs.oip.templates import learnt_template
 from streams.events import EventBatch, EventFields, EventSchema, RejectedEvent
 from tests.records_in_memory import batch_of
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import headers as names
-from streams.codecs.tensor_codec import TensorCodec
+from streams.codecs.tensor.codec import TensorCodec
 from streams.encoding import encode_tensor
 from streams.errors import CodecError
 from streams.events import EventBatch, EventSchema

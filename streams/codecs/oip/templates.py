@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from simdjson import Parser
 
-from streams.codecs.oip_reader import OipEvent
+from streams.codecs.oip.reader import OipEvent
 from streams.codecs.rejection import BadEventError
 
 _TOKEN = re.compile(rb'"[^"]*"(?P<key>\s*:)?|\[[^][{}"]*\]')

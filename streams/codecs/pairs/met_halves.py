@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter, ne
 
-from streams.codecs.half_events import HalfColumns
+from streams.codecs.pairs.half_events import HalfColumns
 
 _FIRST, _SECOND = itemgetter(0), itemgetter(1)
 

@@ -15,8 +15,8 @@ from streams.codecs.columns import EventColumns, event_batch
 from streams.codecs.event_time import EXPECTED_TIME, times_ms
 from streams.codecs.rejection import BadEventError, checked_value, shown
 from streams.codecs.schema_check import check_schema
-from streams.codecs.tensor_format import TensorFormat
-from streams.codecs.tensor_headers import HeaderColumns, HeaderReader
+from streams.codecs.tensor.format import TensorFormat
+from streams.codecs.tensor.headers import HeaderColumns, HeaderReader
 from streams.codecs.validation import (
     distribution_rows,
     explain_not_distribution,

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from streams.codecs.half_events import HalfColumns, HalfReader, at_rows
 from streams.codecs.merged_batches import merged
-from streams.codecs.met_halves import MetHalves, meet
-from streams.codecs.pair_events import PairEvents
+from streams.codecs.pairs.half_events import HalfColumns, HalfReader, at_rows
+from streams.codecs.pairs.met_halves import MetHalves, meet
+from streams.codecs.pairs.pair_events import PairEvents
 from streams.codecs.rejection import shown
 from streams.errors import CodecError
 from streams.events import EventBatch, EventSchema, RejectedEvent, RejectReason

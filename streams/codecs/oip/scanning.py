@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from streams.codecs.json_fields import UnusualEventError
-from streams.codecs.oip_tensors import BINARY_SIZE, DATATYPES, instances_in
+from streams.codecs.oip.tensors import BINARY_SIZE, DATATYPES, instances_in
 
 FLOAT64 = np.dtype(np.float64)
 _MOST_SHAPES = 256

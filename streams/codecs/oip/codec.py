@@ -17,10 +17,10 @@ from streams.codecs.event_time import times_ms
 from streams.codecs.json_fields import NO_LAYOUT, FieldReader, UnusualEventError, routing_text
 from streams.codecs.json_structure import ArrayStructure
 from streams.codecs.merged_batches import merged
-from streams.codecs.oip_reader import OipEvent, OipReader, json_length
-from streams.codecs.oip_scanning import FLOAT64, KnownNestings, TensorScanner
-from streams.codecs.oip_templates import Alike, EventTemplates
-from streams.codecs.oip_tensors import BINARY_SIZE, HEADER_LENGTH
+from streams.codecs.oip.reader import OipEvent, OipReader, json_length
+from streams.codecs.oip.scanning import FLOAT64, KnownNestings, TensorScanner
+from streams.codecs.oip.templates import Alike, EventTemplates
+from streams.codecs.oip.tensors import BINARY_SIZE, HEADER_LENGTH
 from streams.codecs.rejection import BadEventError
 from streams.codecs.schema_check import check_schema
 from streams.codecs.validation import distribution_rows, finite_rows, to_float32

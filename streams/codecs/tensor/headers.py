@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from streams import headers as names
 from streams.codecs.rejection import BadEventError
-from streams.codecs.tensor_format import TensorFormat, header_text, tensor_format
+from streams.codecs.tensor.format import TensorFormat, header_text, tensor_format
 from streams.events import EventSchema, RejectedEvent
 from streams.records import Headers
 

@@ -1,0 +1,1 @@
+"""Format ``oip``: requests and responses of the Open Inference Protocol."""

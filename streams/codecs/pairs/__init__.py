@@ -1,0 +1,1 @@
+"""Format ``pairs``: requests and responses that are records of their own."""

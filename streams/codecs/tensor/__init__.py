@@ -1,0 +1,1 @@
+"""Format ``tensor``: raw numbers, described by headers or by the config."""
