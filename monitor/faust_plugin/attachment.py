@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+LEAST_WAIT_SECONDS = 0.05
+"""How long a batch of a thin stream waits at least: the monitor's thread and the app's share Python's lock,
+and fewer batches leave the app's own agents more of it."""
 TURN_SECONDS = 0.1
 """How often verdicts are settled and aged windows looked for while no events come."""
 ATTENTION_SECONDS = 0.5
@@ -111,7 +114,8 @@ class _Attachment:
         counted then is read from Kafka.
         """
         settings = self._config.worker
-        async for events in stream.noack_take(settings.batch_size, within=settings.batch_wait_ms / 1000):
+        wait_seconds = max(LEAST_WAIT_SECONDS, settings.batch_wait_ms / 1000)
+        async for events in stream.noack_take(settings.batch_size, within=wait_seconds):
             await self._do(partial(Intake.take, batches=record_batches(events)))
             for event in events:
                 await stream.ack(event)
