@@ -11,6 +11,7 @@ BIN := .venv/bin
 # Tests mostly wait for servers, so that two at a time take little more than half as long. A Redis that is not
 # their own is one database for all of them.
 PROCESSES := $(if $(REDIS_URL),0,2)
+COMPILED := pyproject.toml streams/codecs/json/scanner.pyx
 PYTHON_NAMES := python3.12 python3.11 python3.10 python3 python
 
 .PHONY: demo test check clean
@@ -29,7 +30,8 @@ check: .venv/installed-dev
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
+	rm -f streams/codecs/json/scanner.cpp streams/codecs/json/scanner.*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A name on the PATH may stand for nothing (a version manager's shim) or for a Python without venv, so each
@@ -46,14 +48,14 @@ clean:
 	echo "Install one (on Debian and Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3." >&2; \
 	exit 1
 
-# A stamp says for which pyproject.toml the packages were installed. What dev installs contains what demo
+# A stamp says for which pyproject.toml and which compiled code the packages were installed. What dev installs contains what demo
 # needs, so it leaves both stamps.
-.venv/installed-demo: pyproject.toml | .venv/bin/python
+.venv/installed-demo: $(COMPILED) | .venv/bin/python
 	@echo "Installing drift-monitor; TensorFlow is large, so the first time takes a minute or more."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
-.venv/installed-dev: pyproject.toml | .venv/bin/python
+.venv/installed-dev: $(COMPILED) | .venv/bin/python
 	@echo "Installing drift-monitor and what its tests need; the first time takes a minute or more."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch .venv/installed-demo $@

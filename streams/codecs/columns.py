@@ -9,6 +9,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
+from streams.codecs.validation import distribution_rows, finite_rows
 from streams.events import EventBatch, EventSchema, RejectedEvent
 from streams.records import RecordBatch
 
@@ -47,24 +48,38 @@ class EventColumns:
     models: Texts
     others: Mapping[str, Texts] = field(default_factory=dict)
 
+    def valid_numbers(self) -> npt.NDArray[np.bool_]:
+        """Tell which entries have finite instances, and predictions that are distributions; shape (n,)."""
+        valid = finite_rows(self.instances)
+        if self.predictions is not None:
+            valid &= distribution_rows(self.predictions)
+        return valid
+
+    def take(self, entries: npt.NDArray[np.int64]) -> EventColumns:
+        """Return the entries at these indexes, in their order."""
+        indexes = entries.tolist()
+
+        def taken(texts: Texts) -> list[str | None]:
+            return [texts[index] for index in indexes]
+
+        return EventColumns(
+            rows=self.rows[entries],
+            instances=self.instances[entries],
+            predictions=None if self.predictions is None else self.predictions[entries],
+            times_ms=self.times_ms[entries],
+            has_time=self.has_time[entries],
+            ids=taken(self.ids),
+            segments=taken(self.segments),
+            models=taken(self.models),
+            others={path: taken(texts) for path, texts in self.others.items()},
+        )
+
     def without(self, refused: set[int]) -> EventColumns:
         """Return the entries whose record is not among ``refused``."""
-        if refused.isdisjoint(self.rows.tolist()):
+        rows = self.rows.tolist()
+        if refused.isdisjoint(rows):
             return self
-        kept = np.array(
-            [index for index, row in enumerate(self.rows.tolist()) if row not in refused], dtype=np.int64
-        )
-        return EventColumns(
-            rows=self.rows[kept],
-            instances=self.instances[kept],
-            predictions=None if self.predictions is None else self.predictions[kept],
-            times_ms=self.times_ms[kept],
-            has_time=self.has_time[kept],
-            ids=[self.ids[index] for index in kept],
-            segments=[self.segments[index] for index in kept],
-            models=[self.models[index] for index in kept],
-            others={path: [texts[index] for index in kept] for path, texts in self.others.items()},
-        )
+        return self.take(np.flatnonzero([row not in refused for row in rows]))
 
 
 def joined(parts: Sequence[EventColumns]) -> EventColumns:

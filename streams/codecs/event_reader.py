@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from streams.codecs.event_fields import routing_text, split_path
 from streams.codecs.event_time import EXPECTED_TIME, in_range_ms, parse_times_ms
-from streams.codecs.json_fields import routing_text, split_path
 from streams.codecs.packed_numbers import packed_dtype
 from streams.codecs.rejection import BadEventError, refuse, shown
 from streams.codecs.validation import (

@@ -8,7 +8,9 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from streams.codecs.json.reader import JsonReader
 from streams.codecs.protocol import Codec, open_codec
+from streams.codecs.rejection import BadEventError
 from streams.events import PREDICTION_SUM_TOLERANCE, EventBatch, EventSchema, RejectReason
 from streams.kafka.dead_letters import dead_letter
 from streams.records import Headers, RecordBatch
@@ -46,7 +48,7 @@ class CodecSubject:
     def __init__(
         self, codec: Codec, schema: EventSchema, valid: Sequence[Seed], *, remembers: bool = False
     ) -> None:
-        self._codec, self._schema, self.valid = codec, schema, valid
+        self._codec, self.schema, self.valid = codec, schema, valid
         is_text = any(b'"instance"' in seed.value or b'"inputs"' in seed.value for seed in valid)
         self._words = JSON if is_text else BINARY
         self._remembers = remembers
@@ -66,13 +68,17 @@ class CodecSubject:
         accepted = set(batch.rows.tolist())
         told = [*accepted, *(event.row for event in batch.rejected), *waiting]
         assert sorted(told) == list(range(len(records))), "a record is missing, or there twice"
-        check_events(batch, self._schema)
-        check_rejected(records, batch)
+        self.check(records, batch)
         if made and not self._remembers:
             row = alone % len(made)
             self._check_alone(batch, row, batch_of([values[row]], [headers[row]]))
         reasons = Counter(event.reason.value for event in batch.rejected)
         return Tally(len(records), len(accepted), len(waiting), reasons)
+
+    def check(self, records: RecordBatch, batch: EventBatch) -> None:
+        """Fail unless what became of records is as promised."""
+        check_events(batch, self.schema)
+        check_rejected(records, batch)
 
     def records(self, recipe: Recipe) -> list[tuple[bytes | None, Headers]]:
         """Make records until the recipe ends."""
@@ -107,6 +113,38 @@ class CodecSubject:
             for found, at in ((alone, 0), (batch, row))
         ]
         assert answers[0] == answers[1], f"neighbours change the answer: {answers}"
+
+
+class JsonSubject(CodecSubject):
+    """The JSON codec, whose answers must be those of the exact reader."""
+
+    def __init__(self, codec: Codec, schema: EventSchema, valid: Sequence[Seed]) -> None:
+        super().__init__(codec, schema, valid)
+        self._exact = JsonReader(schema)
+
+    def check(self, records: RecordBatch, batch: EventBatch) -> None:
+        """Read every record once more, exactly."""
+        super().check(records, batch)
+        found: dict[int, tuple[object, ...]] = {bad.row: (bad.reason, bad.detail) for bad in batch.rejected}
+        assert batch.predictions is not None
+        unknown = [None] * len(batch)
+        texts = [column or unknown for column in (batch.ids, batch.models, batch.segments)]
+        texts += [batch.others.get(path, unknown) for path in self.schema.others]
+        numbers = (batch.instances.tolist(), batch.predictions.tolist())
+        for row, *read in zip(batch.rows.tolist(), *numbers, batch.times_ms.tolist(), *texts, strict=True):
+            found[row] = tuple(read)
+        for row, value in enumerate(records.values):
+            assert found[row] == self._exactly(value, records.timestamps_ms[row]), "the exact reader differs"
+
+    def _exactly(self, value: bytes | None, timestamp_ms: int) -> tuple[object, ...]:
+        try:
+            read = self._exact.read(value)
+        except BadEventError as bad:
+            return bad.reason, bad.detail
+        assert read.prediction is not None
+        numbers = [part.astype(np.float32).tolist() for part in (read.instance, read.prediction)]
+        time_ms = timestamp_ms if read.time_ms is None else read.time_ms
+        return (*numbers, time_ms, read.id, read.model, read.segment, *read.others)
 
 
 def _given_id(seed: Seed, other: bytes) -> Seed:
@@ -155,7 +193,6 @@ def _schema(*, routes: bool = False) -> EventSchema:
 
 
 _VALID: Mapping[str, Callable[[], list[Seed]]] = {
-    "json": seeds.json_seeds,
     "tensor": seeds.tensor_seeds,
     "msgpack": seeds.messagepack_seeds,
     "avro": seeds.avro_seeds,
@@ -166,9 +203,14 @@ _SCHEMAS = {"avro": seeds.AVRO_SCHEMAS, "json_schema": seeds.JSON_SCHEMAS}
 
 
 def _plain(name: str) -> CodecSubject:
-    schema = _schema(routes=name in ("json", "msgpack", "cloudevents"))
+    schema = _schema(routes=name in ("msgpack", "cloudevents"))
     services = {"schema_registry": SchemasInMemory({**_SCHEMAS[name]})} if name in _SCHEMAS else {}
     return CodecSubject(open_codec(name, schema, {}, services), schema, _VALID[name]())
+
+
+def _json(name: str) -> CodecSubject:
+    schema = _schema(routes=True)
+    return JsonSubject(open_codec(name, schema, {}), schema, seeds.json_seeds())
 
 
 def _oip(name: str) -> CodecSubject:
@@ -189,4 +231,4 @@ def _pairs(name: str) -> CodecSubject:
         return subject
 
 
-_SUBJECTS: Mapping[str, Callable[[str], CodecSubject]] = {"oip": _oip, "pairs": _pairs}
+_SUBJECTS: Mapping[str, Callable[[str], CodecSubject]] = {"json": _json, "oip": _oip, "pairs": _pairs}

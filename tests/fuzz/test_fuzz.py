@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.codecs.json_codec import JsonCodec
+from streams.codecs.json.codec import JsonCodec
 from streams.events import EventBatch, EventSchema
 from streams.records import RecordBatch
 from tests.fuzz.campaign import campaign

@@ -9,8 +9,8 @@ from fastavro import schemaless_reader
 
 from streams.codecs.avro.kinds import LOGICAL_TYPE, UNITS_PER_MS, resolved
 from streams.codecs.avro.writer_schema import WriterSchema
+from streams.codecs.event_fields import split_path
 from streams.codecs.event_reader import EventReader, ReadEvent
-from streams.codecs.json_fields import split_path
 from streams.codecs.rejection import BadEventError, shown
 from streams.events import EventSchema, RejectReason
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from streams.codecs.json_fields import FIELD_NAMES, split_path
+from streams.codecs.event_fields import FIELD_NAMES, split_path
 from streams.events import EventSchema
 
 NUMBER_FIELDS = frozenset({"instance", "prediction"})

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgpack
 
+from streams.codecs.event_fields import split_path
 from streams.codecs.event_reader import EventReader, ParsedObject, ReadEvent, in_words
-from streams.codecs.json_fields import split_path
 from streams.codecs.rejection import BadEventError, checked_value, shown
 from streams.events import EventSchema, RejectReason
 

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from simdjson import Parser
 
 from streams.codecs.columns import EventColumns, event_batch
+from streams.codecs.event_fields import routing_text
 from streams.codecs.event_time import times_ms
-from streams.codecs.json_fields import NO_LAYOUT, FieldReader, UnusualEventError, routing_text
-from streams.codecs.json_structure import ArrayStructure
+from streams.codecs.json.fields import NO_LAYOUT, FieldReader, UnusualEventError
+from streams.codecs.json.structure import ArrayStructure
 from streams.codecs.merged_batches import merged
 from streams.codecs.oip.reader import OipEvent, OipReader, json_length
 from streams.codecs.oip.scanning import FLOAT64, KnownNestings, TensorScanner
@@ -23,7 +24,7 @@ from streams.codecs.oip.templates import Alike, EventTemplates
 from streams.codecs.oip.tensors import BINARY_SIZE, HEADER_LENGTH
 from streams.codecs.rejection import BadEventError
 from streams.codecs.schema_check import check_schema
-from streams.codecs.validation import distribution_rows, finite_rows, to_float32
+from streams.codecs.validation import to_float32
 from streams.errors import CodecError
 from streams.events import EventBatch, EventFields, EventSchema, RejectedEvent
 from streams.records import Headers, RecordBatch
@@ -149,7 +150,7 @@ class OipCodec:
             models=models,
             others=dict(zip(self._schema.others, others, strict=True)),
         )
-        good = _good_rows(columns) & ~unreadable
+        good = columns.valid_numbers() & ~unreadable
         judged = [self._judge(row, values[row], None) for row in np.flatnonzero(~good).tolist()]
         rejected = [event for event in judged if isinstance(event, RejectedEvent)]
         return event_batch(records, self._schema, columns, rejected)
@@ -268,7 +269,7 @@ class OipCodec:
                 for path, texts in zip(self._schema.others, zip(*others, strict=True), strict=False)
             },
         )
-        return columns, _good_rows(columns) & ~np.repeat(unreadable, counts)
+        return columns, columns.valid_numbers() & ~np.repeat(unreadable, counts)
 
     def _unknown_nesting(self, found: _Found) -> dict[int, bytes]:
         """Find the rows whose data are neither evidently flat nor nested as others were that are right."""
@@ -295,14 +296,6 @@ class _Found:
     """Rows of the events that the exact reader has accepted."""
     texts: list[bytes] = field(default_factory=list)
     """JSON of the other events, in whose nesting nobody has looked."""
-
-
-def _good_rows(columns: EventColumns) -> npt.NDArray[np.bool_]:
-    """Tell which instances and predictions have valid numbers."""
-    good = finite_rows(columns.instances)
-    if columns.predictions is not None:
-        good &= distribution_rows(columns.predictions)
-    return good
 
 
 def _entry(row: int, event: OipEvent) -> _Entry:

@@ -24,7 +24,7 @@ from streams.codecs.event_reader import (
     text_at,
     time_ms_at,
 )
-from streams.codecs.json_reader import load_json
+from streams.codecs.json.reader import load_json
 from streams.codecs.oip.tensors import BINARY_SIZE, DATATYPES, HEADER_LENGTH, instances_in
 from streams.codecs.rejection import checked_value, refuse, shown
 from streams.codecs.validation import distribution_rows, explain_not_distribution, to_float32

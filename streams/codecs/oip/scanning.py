@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.codecs.json_fields import UnusualEventError
+from streams.codecs.json.fields import UnusualEventError
 from streams.codecs.oip.tensors import BINARY_SIZE, DATATYPES, instances_in
 
 FLOAT64 = np.dtype(np.float64)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from streams.codecs.cloudevents_codec import ATTRIBUTE_PREFIX, attributes_in
 from streams.codecs.event_reader import is_whole
-from streams.codecs.json_reader import load_json
+from streams.codecs.json.reader import load_json
 from streams.codecs.rejection import BadEventError, checked_value, refuse, shown
 from streams.events import RejectedEvent, RejectReason
 from streams.headers import RETURNED_FROM

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from streams.codecs.cloudevents_codec import ATTRIBUTE_PREFIX
-from streams.codecs.json_fields import FIELD_NAMES, split_path
+from streams.codecs.event_fields import FIELD_NAMES, split_path
 from streams.codecs.pairs.half_events import HalfColumns, at_rows
 from streams.codecs.protocol import Codec, open_codec
 from streams.events import EventBatch, EventSchema

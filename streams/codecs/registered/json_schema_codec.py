@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from streams.codecs.columnar.cursors import Ints
-from streams.codecs.json_codec import JsonCodec
+from streams.codecs.json.codec import JsonCodec
 from streams.codecs.registered.schema_cache import SchemaCache, SchemaSource
 from streams.codecs.registered.schema_ids import group_by_schema
 from streams.codecs.rejection import BadEventError

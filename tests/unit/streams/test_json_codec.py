@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.codecs.json_codec import JsonCodec
-from streams.codecs.json_reader import JsonReader
+from streams.codecs.json.codec import JsonCodec
+from streams.codecs.json.reader import JsonReader
 from streams.codecs.rejection import BadEventError
 from streams.encoding import encode_json
 from streams.errors import CodecError
 from streams.events import EventBatch, EventFields, EventSchema
 from streams.events import RejectReason as Reason
 from tests.records_in_memory import TIMESTAMP_MS, batch_of
+
+pytestmark = pytest.mark.usefixtures("way_of_reading")
 
 TABULAR = EventSchema(input_shape=(3,), n_classes=2)
 IMAGE = EventSchema(input_shape=(2, 2, 3), n_classes=2)
@@ -458,8 +460,8 @@ def test_batches_are_the_same_in_whatever_blocks_they_are_decoded(rows: int, mon
     ]
     values = [*(json.dumps({**good, **change}).encode() for change in changes), None, b"{", b""] * 2
     whole = JsonCodec(schema).decode(batch_of(values))
-    monkeypatch.setattr("streams.codecs.json_codec._BLOCK_BYTES", 1)
-    monkeypatch.setattr("streams.codecs.json_codec._LEAST_ROWS", rows)
+    monkeypatch.setattr("streams.codecs.json.parser._BLOCK_BYTES", 1)
+    monkeypatch.setattr("streams.codecs.json.parser._LEAST_ROWS", rows)
     blocks = JsonCodec(schema).decode(batch_of(values))
 
     assert whole.rows.tolist() == blocks.rows.tolist() == [0, 2, 4, 7, 11, 13, 15, 18]

@@ -14,7 +14,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.codecs.json_codec import JsonCodec
+from streams.codecs.json.codec import JsonCodec
 from streams.codecs.registered.json_schema_codec import JsonSchemaCodec
 from streams.errors import SchemaRegistryError
 from streams.events import EventBatch, EventSchema

@@ -12,14 +12,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 from simdjson import Object
 
-from streams.errors import CodecError
+from streams.codecs.event_fields import FIELD_NAMES, split_path
 from streams.events import EventSchema
 
 MOST_LAYOUTS = 256
 """How many different key sequences are remembered; a producer of random keys must not fill the memory."""
-
-FIELD_NAMES = ("instance", "prediction", "id", "time", "model", "segment")
-"""The fields in the order in which ``FieldReader.read`` returns them, before ``EventSchema.others``."""
 
 
 class UnusualEventError(Exception):
@@ -36,31 +33,6 @@ class Layout(NamedTuple):
     time: bytes | None
     model: bytes | None
     segment: bytes | None
-
-
-def routing_text(found: object) -> str | None:
-    """Return a text, number or truth value as the text to route by; None for anything else."""
-    if isinstance(found, str):
-        return found
-    if isinstance(found, bool):
-        return "true" if found else "false"
-    return repr(found) if isinstance(found, (int, float)) else None
-
-
-def split_path(path: str) -> list[str]:
-    """Split a dotted path into keys.
-
-    Raises
-    ------
-    CodecError
-        If a key is empty or holds a NUL character.
-    """
-    keys = path.split(".")
-    if not all(keys) or "\0" in path:
-        raise CodecError(
-            f"The field path {path!r} is wrong, expected names joined by dots, such as 'payload.features'."
-        )
-    return keys
 
 
 NO_LAYOUT = Layout(-1, b"", None, None, None, None, None)

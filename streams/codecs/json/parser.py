@@ -1,4 +1,4 @@
-"""Format ``json``: one event a record, decoded to columns without a Python object for any number."""
+"""JSON events parsed by simdjson one by one, into columns without a Python object for any number."""
 
 from __future__ import annotations
 
@@ -11,96 +11,101 @@ import numpy as np
 import numpy.typing as npt
 from simdjson import Parser
 
-from streams.codecs.columns import EventColumns, event_batch, joined
+from streams.codecs.columns import EventColumns, joined
+from streams.codecs.event_fields import routing_text
 from streams.codecs.event_reader import ReadEvent
 from streams.codecs.event_time import times_ms
-from streams.codecs.json_fields import NO_LAYOUT, FieldReader, UnusualEventError, routing_text
-from streams.codecs.json_reader import JsonReader
-from streams.codecs.json_structure import ArrayStructure
-from streams.codecs.rejection import BadEventError
-from streams.codecs.schema_check import check_schema
-from streams.codecs.validation import distribution_rows, finite_rows, to_float32
-from streams.events import EventBatch, EventSchema, RejectedEvent
-from streams.records import RecordBatch
+from streams.codecs.json.fields import NO_LAYOUT, FieldReader, UnusualEventError
+from streams.codecs.json.structure import ArrayStructure
+from streams.codecs.validation import to_float32
+from streams.events import EventSchema, RejectedEvent
 
 _BYTES_PER_NUMBER = 8
 _BLOCK_BYTES = 2**19
-"""Bytes of values that are decoded at a time: a batch of 7 MB in one go takes a third longer."""
+"""Bytes of values that are parsed at a time: a batch of 7 MB in one go takes a third longer."""
 _LEAST_ROWS = 16
 _UNUSUAL = (UnusualEventError, TypeError, ValueError, LookupError, RuntimeError, AttributeError)
 """What simdjson and its proxies raise when a document is not what the fast way takes it for."""
 
+Judge: TypeAlias = Callable[[int, "bytes | None"], "ReadEvent | RejectedEvent"]
 
-class JsonCodec:
-    """Decodes JSON events; see ``EventSchema`` for what makes one valid.
 
-    The instance may be nested exactly as the input shape or flat. ``time`` is RFC 3339 text or an integer in
-    milliseconds since 1970; ``id``, ``model`` and ``segment`` are texts or integers; null stands for an
-    absent field. Where no prediction is required, none is looked at.
+class EventParser:
+    """Reads the columns of events of any kind.
 
-    ``EventSchema.others`` are read where they are texts, numbers or truth values.
-
-    An instance serves one thread at a time.
+    simdjson parses each value and copies its arrays into float64 buffers, which are joined and converted
+    together. Anything unusual is left to ``judge``.
 
     Parameters
     ----------
     schema
         What a valid event looks like.
+    judge
+        Reads one event, given its row and its value.
 
     Raises
     ------
     CodecError
-        If a field path or the shape is wrong.
-
-    Notes
-    -----
-    simdjson parses each value and copies its arrays into float64 buffers, which are joined and converted once
-    a batch. Anything unusual goes to ``JsonReader``, which decides; so speed never changes a verdict.
+        If a field path is wrong.
     """
 
-    reads_other_fields = True
-
-    def __init__(self, schema: EventSchema) -> None:
-        check_schema(schema)
+    def __init__(self, schema: EventSchema, judge: Judge) -> None:
         self._schema = schema
+        self._judge = judge
         self._instance_size = math.prod(schema.input_shape)
         self._parser = Parser()
         self._fields = FieldReader(schema)
-        self._reader = JsonReader(schema)
         self._instance_structure = ArrayStructure(schema.input_shape)
         self._prediction_structure = ArrayStructure((schema.n_classes,))
 
-    def decode(self, records: RecordBatch) -> EventBatch:
-        """Decode a batch; a bad event is listed in ``rejected`` and never raises."""
-        values = records.values
+    def read(
+        self, rows: Sequence[int], values: Sequence[bytes | None]
+    ) -> tuple[EventColumns, npt.NDArray[np.bool_], list[RejectedEvent]]:
+        """Read events.
+
+        Parameters
+        ----------
+        rows
+            Row of each, length n.
+        values
+            Their values, length n.
+
+        Returns
+        -------
+        columns
+            All that are not rejected.
+        good
+            Which of these are known to be valid.
+        rejected
+            Those that are known not to be.
+        """
         rejected: list[RejectedEvent] = []
         # What a block takes is still in the processor's cache when it is looked at again.
         size = max(_LEAST_ROWS, _BLOCK_BYTES // max(1, len(values[0] or b""))) if values else 1
-        starts = range(0, len(values) or 1, size)
-        blocks = [self._decode_block(start, values[start : start + size], rejected) for start in starts]
-        return event_batch(records, self._schema, joined(blocks), rejected)
+        blocks = [
+            self._read_block(rows[start : start + size], values[start : start + size], rejected)
+            for start in range(0, len(values) or 1, size)
+        ]
+        columns, good = zip(*blocks, strict=True)
+        return joined(columns), np.concatenate(good), rejected
 
-    def _decode_block(
-        self, start: int, values: Sequence[bytes | None], rejected: list[RejectedEvent]
-    ) -> EventColumns:
-        """Decode values of the rows from ``start`` on; columns may hold rejected events too."""
-        found = self._parse(start, values)
-        rows = np.arange(start, start + len(values), dtype=np.int64)
+    def _read_block(
+        self, rows: Sequence[int], values: Sequence[bytes | None], rejected: list[RejectedEvent]
+    ) -> tuple[EventColumns, npt.NDArray[np.bool_]]:
+        found = self._parse(rows, values)
+        kept = values
         if found.rejected:
             rejected += found.rejected
-            rows = np.delete(rows, [event.row - start for event in found.rejected])
-        columns, good = self._columns(found, rows)
-        kept = [values[row - start] for row in rows.tolist()] if found.rejected else values
+            refused = {event.row for event in found.rejected}
+            kept = [value for row, value in zip(rows, values, strict=True) if row not in refused]
+            rows = [row for row in rows if row not in refused]
+        columns, good = self._columns(found, np.array(rows, dtype=np.int64))
         parsed = [value for value in kept if value]
         if not self._instance_structure.is_evident(parsed):
             good &= np.fromiter(map(self._is_well_nested, parsed), dtype=np.bool_, count=len(parsed))
-        for row in rows[~good].tolist():
-            judged = self._judge(row, values[row - start])
-            if isinstance(judged, RejectedEvent):
-                rejected.append(judged)
-        return columns
+        return columns, good
 
-    def _parse(self, start: int, values: Sequence[bytes | None]) -> _Found:
+    def _parse(self, rows: Sequence[int], values: Sequence[bytes | None]) -> _Found:
         """Take the fields out of all values that have them, with the right counts of numbers."""
         found = _Found()
         add = found.events.append
@@ -113,7 +118,7 @@ class JsonCodec:
         follows_layout = True
         others: Sequence[str | None] = ()
         # The only loop that runs once an event: its length buys it calls and look-ups.
-        for row, value in enumerate(values, start):
+        for row, value in zip(rows, values, strict=True):
             try:
                 if value is None or len(value) > max_bytes:
                     raise UnusualEventError
@@ -177,11 +182,9 @@ class JsonCodec:
             zip(*found.events, strict=True) if found.events else ((),) * 7
         )
         instances = _as_matrix(instance, self._instance_size)
-        good = finite_rows(instances)
         predictions = None
         if self._schema.prediction_required:
             predictions = _as_matrix(prediction, self._schema.n_classes)
-            good &= distribution_rows(predictions)
         times, has_time, unreadable = times_ms(given_times)
         columns = EventColumns(
             rows=rows,
@@ -194,7 +197,7 @@ class JsonCodec:
             models=list(models),
             others=dict(zip(self._schema.others, zip(*others, strict=True), strict=False)),
         )
-        return columns, good & ~unreadable
+        return columns, columns.valid_numbers() & ~unreadable
 
     def _is_well_nested(self, value: bytes) -> bool:
         """Tell whether both arrays of an event, which have the right counts, have the right nesting too."""
@@ -205,12 +208,6 @@ class JsonCodec:
         return self._instance_structure.holds(instance) and (
             prediction is None or self._prediction_structure.holds(prediction)
         )
-
-    def _judge(self, row: int, value: bytes | None) -> ReadEvent | RejectedEvent:
-        try:
-            return self._reader.read(value)
-        except BadEventError as bad:
-            return RejectedEvent(row, bad.reason, bad.detail)
 
 
 _Text: TypeAlias = "str | None"

@@ -1,0 +1,1 @@
+"""Format ``json``: one event a record."""

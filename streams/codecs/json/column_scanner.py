@@ -1,0 +1,138 @@
+"""JSON events of the usual kind, scanned into columns by compiled code."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.codecs.columnar.wanted import NUMBER_FIELDS, Wanted, name_of_other, wanted_fields
+from streams.codecs.columns import EventColumns
+from streams.codecs.event_fields import routing_text
+from streams.codecs.event_time import times_ms
+from streams.events import EventSchema
+
+try:
+    from streams.codecs.json.scanner import EventScanner
+except ImportError as missing:
+    MISSING: ImportError | None = missing
+else:
+    MISSING = None
+
+if TYPE_CHECKING:
+    from streams.codecs.json.scanner import Keys, Kind
+
+log = logging.getLogger(__name__)
+
+
+def column_scanner(schema: EventSchema) -> ColumnScanner | None:
+    """Return a scanner for events of a schema; None where there is none."""
+    if MISSING is not None:
+        _tell_that_it_is_slow(MISSING)
+        return None
+    try:
+        return ColumnScanner(schema)
+    except ValueError:
+        return None
+
+
+@cache
+def _tell_that_it_is_slow(missing: ImportError) -> None:
+    log.info(
+        "JSON is decoded without the compiled scanner, which takes twice as long (%s); where that matters,"
+        " install drift-monitor anew beside a C++17 compiler and Python's headers.",
+        missing,
+    )
+
+
+class ColumnScanner:
+    """Reads the columns of all events that the scanner can read.
+
+    Parameters
+    ----------
+    schema
+        What a valid event looks like.
+
+    Raises
+    ------
+    ValueError
+        If fields overlap, or are more than the scanner can look for.
+    """
+
+    def __init__(self, schema: EventSchema) -> None:
+        self._schema = schema
+        self._kinds: list[Kind] = []
+        self._column_of: dict[str, int] = {}
+        keys = self._keys(wanted_fields(schema))
+        self._scanner = EventScanner(keys, schema.input_shape, schema.n_classes, schema.max_bytes)
+
+    def read(self, values: list[bytes | None]) -> tuple[EventColumns, npt.NDArray[np.bool_], list[int]]:
+        """Read the values of n records.
+
+        Returns
+        -------
+        columns
+            Those that were read.
+        good
+            Which of these are known to be valid.
+        left
+            Rows of the others, about which nothing is said.
+        """
+        schema = self._schema
+        instances = np.empty((len(values), math.prod(schema.input_shape)), dtype=np.float32)
+        n_classes = schema.n_classes if schema.prediction_required else 0
+        predictions = np.empty((len(values), n_classes), dtype=np.float32)
+        scanned = np.zeros(len(values), dtype=np.uint8)
+        found: list[list[str | int | None]] = [[None] * len(values) for _ in self._kinds]
+        self._scanner.scan(values, instances, predictions, scanned, found)
+        rows = np.flatnonzero(scanned)
+        if len(rows) < len(values):
+            instances, predictions = instances[rows], predictions[rows]
+            found = [[column[row] for row in rows.tolist()] for column in found]
+
+        def texts(name: str) -> Sequence[str | None]:
+            column = self._column_of[name]
+            if self._kinds[column] == "time":
+                return [routing_text(text) for text in found[column]]
+            return found[column]  # type: ignore[return-value] # the scanner makes texts of integers
+
+        times, has_time, unreadable = times_ms(found[self._column_of["time"]])
+        columns = EventColumns(
+            rows=rows,
+            instances=instances,
+            predictions=predictions if schema.prediction_required else None,
+            times_ms=times,
+            has_time=has_time,
+            ids=texts("id"),
+            segments=texts("segment"),
+            models=texts("model"),
+            others={path: texts(name_of_other(path)) for path in schema.others},
+        )
+        return columns, columns.valid_numbers() & ~unreadable, np.flatnonzero(scanned == 0).tolist()
+
+    def _keys(self, wanted: Wanted) -> Keys:
+        return [(key.encode(), *self._key(inner)) for key, inner in wanted.below.items()]
+
+    def _key(self, wanted: Wanted) -> tuple[Kind, int, Keys]:
+        numbers = NUMBER_FIELDS.intersection(wanted.fields)
+        if wanted.below:
+            if wanted.fields:
+                raise ValueError(f"{wanted.fields} and {list(wanted.below)} below it")
+            return "object", -1, self._keys(wanted)
+        if numbers:
+            if len(wanted.fields) > 1:
+                raise ValueError(f"{wanted.fields} in one place")
+            return ("instance" if "instance" in numbers else "prediction"), -1, ()
+        kind: Kind = "other"
+        if "time" in wanted.fields:
+            kind = "time"
+        elif {"id", "model", "segment"}.intersection(wanted.fields):
+            kind = "text"
+        self._column_of.update(dict.fromkeys(wanted.fields, len(self._kinds)))
+        self._kinds.append(kind)
+        return kind, len(self._kinds) - 1, ()

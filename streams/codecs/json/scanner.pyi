@@ -1,0 +1,21 @@
+"""JSON events of the usual kind, scanned from their bytes straight into columns."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Kind: TypeAlias = Literal["instance", "prediction", "text", "time", "other", "object"]
+Keys: TypeAlias = Sequence[tuple[bytes, Kind, int, "Keys"]]
+
+class EventScanner:
+    def __init__(self, wanted: Keys, shape: Sequence[int], n_classes: int, max_bytes: int) -> None: ...
+    def scan(
+        self,
+        values: list[bytes | None],
+        instances: npt.NDArray[np.float32],
+        predictions: npt.NDArray[np.float32],
+        scanned: npt.NDArray[np.uint8],
+        columns: Sequence[list[Any]],
+    ) -> None: ...
