@@ -9,13 +9,12 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
+from pydantic_core import to_json
 
 from detectors.promises.promises import Threshold, uniform_of
 from detectors.window_tests import WindowTest
 from monitor.verdicts.tied_scores import TieOrder
 from streams.state.windows import ClosedWindow, Example
-
-_compact_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Verdict:
 
     def encode(self) -> bytes:
         """Return the verdict as compact JSON."""
-        return _compact_json(vars(self)).encode()
+        return to_json(vars(self), inf_nan_mode="constants")
 
     @classmethod
     def decode(cls, raw: bytes) -> Verdict:

@@ -210,14 +210,13 @@ _LOGIN_REFUSALS = frozenset({ClientError._AUTHENTICATION, ClientError.SASL_AUTHE
 
 def _by_topic(messages: Sequence[Message]) -> list[RecordBatch]:
     topics = [message.topic() for message in messages]
-    names = dict.fromkeys(topics)
-    if len(names) <= 1:
-        return [RecordBatch(str(name), messages) for name in names]
+    if topics and topics.count(topics[0]) == len(topics):
+        return [RecordBatch(str(topics[0]), messages)]
     return [
         RecordBatch(
             str(name), [message for message, topic in zip(messages, topics, strict=True) if topic == name]
         )
-        for name in names
+        for name in dict.fromkeys(topics)
     ]
 
 

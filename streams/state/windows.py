@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic_core import PydanticSerializationError, to_json
 
 from streams.errors import StateError
 
 SCORE_DTYPE = np.dtype("<f4")
 """How scores are packed: little-endian float32, 4 bytes each."""
-
-_compact_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Example(NamedTuple):
@@ -114,13 +113,17 @@ class Pane:
             self.start_ms,
             self.end_ms,
             {str(p): r for p, r in self.offsets.items()},
-            self.examples,
+            [tuple(example) for example in self.examples],
         ]
 
     @cached_property
     def encoded(self) -> bytes:
         """The pane as JSON."""
-        return _compact_json(self.to_json()).encode()
+        try:
+            return to_json(self.to_json(), inf_nan_mode="constants")
+        except PydanticSerializationError:
+            # Half of a surrogate pair in an id, which JSON can only escape.
+            return json.dumps(self.to_json()).encode()
 
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> Pane:
