@@ -5,7 +5,7 @@ Source: CloudEvents 1.0, its Kafka protocol binding and its JSON format.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -75,6 +75,8 @@ class CloudEventsCodec:
             raise CodecError("The option 'data' is 'cloudevents', expected the format of what is inside.")
         options = data_options or {}
         self._model, self._segment = model_attribute, segment_attribute
+        chosen = (name for name in (model_attribute, segment_attribute) if name is not None)
+        self._wanted = {"id", "time", *chosen}
         if schema.others and not getattr(codec_class(data), "reads_other_fields", False):
             raise CodecError(f"Events of format {data!r} have no fields to route by; route by key or header.")
         self._binary = open_codec(data, schema, options)
@@ -94,31 +96,35 @@ class CloudEventsCodec:
 
     def decode(self, records: RecordBatch) -> EventBatch:
         """Decode a batch; a bad event is listed in ``rejected`` and never raises."""
+        alike = attribute_columns(records.headers, self._wanted)
+        if alike is not None:
+            return self._decode_binary(records, alike) if alike else self._decode_structured(records)
         attributes = [attributes_in(headers) for headers in records.headers]
         binary = np.array([bool(found) for found in attributes], dtype=np.bool_)
-        if binary.all():
-            return self._decode_binary(records, attributes)
-        if not binary.any():
-            return self._decode_structured(records)
-        rows = np.flatnonzero(binary)
-        first = self._decode_binary(records.take(rows), [attributes[row] for row in rows])
-        others = np.flatnonzero(~binary)
+        rows, others = np.flatnonzero(binary), np.flatnonzero(~binary)
+        of_row = [attributes[row] for row in rows.tolist()]
+        columns = {name: [found.get(name) for found in of_row] for name in self._wanted}
+        first = self._decode_binary(records.take(rows), columns)
         return merged(records, (first, rows), (self._decode_structured(records.take(others)), others))
 
-    def _decode_binary(self, records: RecordBatch, attributes: Sequence[Mapping[str, str]]) -> EventBatch:
+    def _decode_binary(
+        self, records: RecordBatch, attributes: Mapping[str, Sequence[str | None]]
+    ) -> EventBatch:
         events = self._binary.decode(records)
-        of_row = [attributes[row] for row in events.rows.tolist()]
-        given = [found.get("time") for found in of_row]
+        rows = events.rows.tolist()
+
+        def column(name: str) -> list[str | None]:
+            texts = attributes[name]
+            return [texts[row] for row in rows]
+
+        given = column("time")
         times, has_time, unreadable = times_ms(given)
-        ids = [found.get("id") for found in of_row]
         events = replace(
             events,
-            ids=ids,
+            ids=column("id"),
             times_ms=np.where(has_time, times, events.times_ms),
-            models=events.models if self._model is None else [found.get(self._model) for found in of_row],
-            segments=events.segments
-            if self._segment is None
-            else [found.get(self._segment) for found in of_row],
+            models=events.models if self._model is None else column(self._model),
+            segments=events.segments if self._segment is None else column(self._segment),
         )
         if not unreadable.any():
             return events
@@ -156,10 +162,52 @@ class CloudEventsCodec:
         )
 
 
+def attribute_columns(
+    headers: Sequence[Headers], wanted: Collection[str]
+) -> dict[str, list[str | None]] | None:
+    """Return wanted attributes of n records as columns of length n.
+
+    Parameters
+    ----------
+    headers
+        Headers of the records.
+    wanted
+        Names of attributes; one that no record has is a column of None.
+
+    Returns
+    -------
+    dict or None
+        Empty if there are no attributes; None unless all records have headers of the same names in the same
+        order, each attribute once.
+    """
+    try:
+        columns = list(zip(*headers, strict=True))
+    except ValueError:
+        return None
+    found: dict[str, list[bytes]] = {}
+    for column in columns:
+        name = column[0][0]
+        if any(other != name for other, _ in column):
+            return None
+        if name[:3] == ATTRIBUTE_PREFIX:
+            values = [value for _, value in column if value is not None]
+            if name[3:] in found or len(values) < len(column):
+                return None
+            found[name[3:]] = values
+    if not found:
+        return {}
+    absent: list[str | None] = [None] * len(headers)
+    return {name: [*map(_text, found[name])] if name in found else absent for name in wanted}
+
+
 def attributes_in(headers: Headers) -> dict[str, str]:
     """Return the attributes among headers; the last of several of a name counts."""
     return {
-        name[3:]: value.decode(errors="backslashreplace")
+        name[3:]: _text(value)
         for name, value in headers
         if value is not None and name[:3] == ATTRIBUTE_PREFIX
     }
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="backslashreplace")

@@ -106,7 +106,7 @@ class OipCodec:
         self._outputs = TensorScanner(output_tensor, (schema.n_classes,))
         self._flat = ArrayStructure((1,))
         self._nestings = KnownNestings()
-        self._templates = EventTemplates(self._reader.read)
+        self._templates, self._binary_templates = EventTemplates(), EventTemplates()
 
     def decode(self, records: RecordBatch) -> EventBatch:
         """Decode a batch; a bad event is listed in ``rejected`` and never raises."""
@@ -117,30 +117,56 @@ class OipCodec:
             for value, length in zip(values, lengths, strict=True)
         ]
         known, others = self._templates.read(texts)
+        if any(length is not None for length in lengths):
+            known += self._read_binary(values, lengths)
+            found = set(chain.from_iterable(alike.rows for alike in known))
+            others = [row for row in range(len(values)) if row not in found]
         if len(others) == len(values):
             return self._decode_unknown(records, values, lengths)
         if not others and len(known) == 1:
-            return self._decode_alike(records, known[0], values)
+            return self._decode_alike(records, known[0], values, lengths)
         parts = []
         for alike in known:
             rows = np.array(alike.rows, dtype=np.int64)
-            part = self._decode_alike(records.take(rows), alike, [values[row] for row in alike.rows])
-            parts.append((part, rows))
+            told = [values[row] for row in alike.rows], [lengths[row] for row in alike.rows]
+            parts.append((self._decode_alike(records.take(rows), alike, *told), rows))
         if others:
             rows = np.array(others, dtype=np.int64)
             told = [values[row] for row in others], [lengths[row] for row in others]
             parts.append((self._decode_unknown(records.take(rows), *told), rows))
         return merged(records, *parts)
 
-    def _decode_alike(self, records: RecordBatch, alike: Alike, values: Sequence[bytes | None]) -> EventBatch:
+    def _read_binary(self, values: Sequence[bytes | None], lengths: Sequence[bytes | None]) -> list[Alike]:
+        """Read events whose numbers follow their JSON, as far as they are known."""
+        heads = [self._head(value, length) for value, length in zip(values, lengths, strict=True)]
+        known, _ = self._binary_templates.read(heads)
+        for alike in known:
+            alike.followed_by([(values[row] or b"")[len(heads[row] or b"") :] for row in alike.rows])
+        return [alike for alike in known if alike.rows]
+
+    def _head(self, value: bytes | None, length: bytes | None) -> bytes | None:
+        """Return the JSON of an event that has binary data; None for any other."""
+        if value is None or length is None or len(value) > self._schema.max_bytes:
+            return None
+        try:
+            return value[: json_length(value, length)]
+        except BadEventError:
+            return None
+
+    def _decode_alike(
+        self,
+        records: RecordBatch,
+        alike: Alike,
+        values: Sequence[bytes | None],
+        lengths: Sequence[bytes | None],
+    ) -> EventBatch:
         """Decode what a template has taken apart."""
         ids, given_times, models, segments, *others = alike.texts
         times, has_time, unreadable = times_ms(given_times)
-        size, n_classes = math.prod(self._schema.input_shape), self._schema.n_classes
         columns = EventColumns(
             rows=np.arange(len(values), dtype=np.int64),
-            instances=to_float32(alike.numbers(alike.instances, size)),
-            predictions=to_float32(alike.numbers(alike.predictions, n_classes))
+            instances=to_float32(alike.instances(math.prod(self._schema.input_shape))),
+            predictions=to_float32(alike.predictions(self._schema.n_classes))
             if self._schema.prediction_required
             else None,
             times_ms=times,
@@ -151,7 +177,7 @@ class OipCodec:
             others=dict(zip(self._schema.others, others, strict=True)),
         )
         good = columns.valid_numbers() & ~unreadable
-        judged = [self._judge(row, values[row], None) for row in np.flatnonzero(~good).tolist()]
+        judged = [self._judge(row, values[row], lengths[row]) for row in np.flatnonzero(~good).tolist()]
         rejected = [event for event in judged if isinstance(event, RejectedEvent)]
         return event_batch(records, self._schema, columns, rejected)
 
@@ -169,10 +195,27 @@ class OipCodec:
             elif text:
                 self._nestings.learn(text)
         batch = event_batch(records, self._schema, columns, found.rejected)
-        accepted = next((values[row] for row in batch.rows.tolist() if lengths[row] is None), None)
-        if accepted is not None:
-            self._templates.learn(len(values), accepted)
+        self._learn(batch, values, lengths)
         return batch
+
+    def _learn(
+        self, batch: EventBatch, values: Sequence[bytes | None], lengths: Sequence[bytes | None]
+    ) -> None:
+        """Learn how events look from those that were not known before."""
+        accepted = batch.rows.tolist()
+        in_json = next((values[row] for row in accepted if lengths[row] is None), None)
+        if in_json is not None:
+            self._templates.learn(len(values), in_json, self._reader.read)
+        described = next(((values[row], lengths[row]) for row in accepted if lengths[row] is not None), None)
+        if described is None:
+            return
+        value, length = described
+        layout = self._reader.binary_layout(value, length)
+        if layout is not None:
+            head, tail = value[: len(value) - layout.size], value[len(value) - layout.size :]
+            self._binary_templates.learn(
+                len(values), head, lambda json: self._reader.read(json + tail, b"%d" % len(json)), layout
+            )
 
     def _parse(self, values: Sequence[bytes | None], lengths: Sequence[bytes | None]) -> _Found:
         """Take the fields out of all values that have them, with the right counts of numbers."""
@@ -324,10 +367,14 @@ def _header_lengths(headers: Sequence[Headers]) -> list[bytes | None]:
     """Return what each record says of the length of its JSON; the last of several headers counts."""
     if not any(headers):
         return [None] * len(headers)
-    return [
-        next((value for name, value in reversed(pairs) if name.lower() == HEADER_LENGTH), None)
-        for pairs in headers
-    ]
+    return [_header_length(pairs) for pairs in headers]
+
+
+def _header_length(headers: Headers) -> bytes | None:
+    for name, value in reversed(headers):
+        if name.lower() == HEADER_LENGTH:
+            return value
+    return None
 
 
 def _text(found: object) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,27 @@ class OipEvent:
     model: str | None
     segment: str | None
     others: Sequence[str | None]
+
+
+class BinaryPlace(NamedTuple):
+    """Where the numbers of a tensor are in the binary data that follow an event's JSON."""
+
+    first: int
+    """First of their bytes."""
+    end: int
+    """The byte after them."""
+    dtype: np.dtype[Any]
+    """What they are."""
+
+
+class BinaryLayout(NamedTuple):
+    """Where the numbers of an event are in the binary data that follow its JSON."""
+
+    size: int
+    """Bytes of binary data."""
+    instance: BinaryPlace
+    prediction: BinaryPlace | None
+    """None if none is wanted."""
 
 
 class OipReader:
@@ -131,6 +152,30 @@ class OipReader:
             segment=text_at(event, paths.segment),
             others=[routing_text_at(event, path) for path in schema.others],
         )
+
+    def binary_layout(self, value: bytes, header_length: bytes) -> BinaryLayout | None:
+        """Tell where the numbers are in an accepted event; None unless all that are wanted are binary."""
+        length = json_length(value, header_length)
+        event, _ = load_json(value[:length])
+        paths = self._schema.fields
+        places: dict[tuple[str, int], tuple[int, int]] = {}
+        end = 0
+        for path, position, size in _binary_sizes(event, (paths.instance, paths.prediction)):
+            places[path, position] = end, end + size
+            end += size
+
+        def place(path: str, name: str | None) -> BinaryPlace | None:
+            position, tensor = _chosen(event, path, name)
+            found = places.get((path, position))
+            return None if found is None else BinaryPlace(*found, DATATYPES[tensor["datatype"]])
+
+        instance = place(paths.instance, self._input)
+        if instance is None:
+            return None
+        if not self._schema.prediction_required:
+            return BinaryLayout(end, instance, None)
+        prediction = place(paths.prediction, self._output)
+        return None if prediction is None else BinaryLayout(end, instance, prediction)
 
     @staticmethod
     def _numbers(

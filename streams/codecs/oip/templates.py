@@ -2,7 +2,8 @@
 
 A producer writes every event alike. Once one is known to be right, so is every text that is the same but for
 the numbers of its data and the contents of some strings, since neither changes its structure. Such texts are
-taken apart by a regular expression, and their numbers are parsed together.
+taken apart by a regular expression, and their numbers are parsed together. Where numbers follow the JSON in
+binary form, they stand at the same places then.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from simdjson import Parser
 
-from streams.codecs.oip.reader import OipEvent
+from streams.codecs.oip.reader import BinaryLayout, BinaryPlace, OipEvent
 from streams.codecs.rejection import BadEventError
 
 _TOKEN = re.compile(rb'"[^"]*"(?P<key>\s*:)?|\[[^][{}"]*\]')
@@ -36,15 +37,20 @@ _CHUNK = 256
 """How many texts are looked at together: if something is wrong with one, all are read one by one."""
 
 
+Read: TypeAlias = Callable[[bytes], OipEvent]
+
+
 class Template(NamedTuple):
     """What events share."""
 
     groups: Callable[[bytes], re.Match[bytes] | None]
     """Takes a text apart."""
-    instance: tuple[int, int]
-    """Which group holds the numbers of the instance, and how many."""
+    instance: tuple[int, int] | None
+    """Which group holds the numbers of the instance, and how many; None if they are binary."""
     prediction: tuple[int, int] | None
-    """The same of the prediction; None if none is looked at."""
+    """The same of the prediction; None also if none is looked at."""
+    binary: BinaryLayout | None
+    """Where the numbers are in what follows the JSON; None if they are in it."""
     strings: Sequence[int]
     """Groups that hold contents of strings."""
     described: Sequence[int | None]
@@ -55,30 +61,60 @@ class Template(NamedTuple):
 
 @dataclass
 class Alike:
-    """Events that a template has taken apart; their texts as ``described`` in the template, a column each."""
+    """Events that a template has taken apart.
 
+    Attributes
+    ----------
+    binary
+        Where their numbers are; None if they are in the JSON.
+    rows
+        Their rows.
+    texts
+        Their texts as ``described`` in the template, a column each.
+    """
+
+    binary: BinaryLayout | None
     rows: list[int] = field(default_factory=list)
-    instances: list[bytes] = field(default_factory=list)
-    predictions: list[bytes] = field(default_factory=list)
     texts: list[list[Any]] = field(default_factory=list)
+    _instances: list[bytes] = field(default_factory=list)
+    _predictions: list[bytes] = field(default_factory=list)
+    _data: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0), np.uint8))
 
-    @staticmethod
-    def numbers(buffers: Sequence[bytes], width: int) -> npt.NDArray[np.float64]:
-        """Return numbers as shape (n, width)."""
-        return np.frombuffer(b"".join(buffers), dtype=np.float64).reshape(-1, width)
+    def add(self, texts: Sequence[Sequence[Any]], instances: bytes, predictions: bytes) -> None:
+        """Add what was found in some events: their texts and, as float64, their numbers."""
+        for column, more in zip(self.texts, texts, strict=True):
+            column += more
+        self._instances.append(instances)
+        self._predictions.append(predictions)
+
+    def followed_by(self, data: Sequence[bytes]) -> None:
+        """Take the binary data of the events; if any is of another size than is right, none is known."""
+        size = 0 if self.binary is None else self.binary.size
+        if any(len(one) != size for one in data):
+            self.rows = []
+        else:
+            self._data = np.frombuffer(b"".join(data), np.uint8).reshape(-1, size)
+
+    def instances(self, width: int) -> npt.NDArray[Any]:
+        """Return the instances as shape (n, width)."""
+        if self.binary is not None:
+            return self._placed(self.binary.instance)
+        return np.frombuffer(b"".join(self._instances), dtype=np.float64).reshape(-1, width)
+
+    def predictions(self, width: int) -> npt.NDArray[Any]:
+        """Return the predictions as shape (n, width)."""
+        if self.binary is not None and self.binary.prediction is not None:
+            return self._placed(self.binary.prediction)
+        return np.frombuffer(b"".join(self._predictions), dtype=np.float64).reshape(-1, width)
+
+    def _placed(self, place: BinaryPlace) -> npt.NDArray[Any]:
+        return np.ascontiguousarray(self._data[:, place.first : place.end]).view(place.dtype)
 
 
 class EventTemplates:
-    """Learns how events look, and reads those that look so.
+    """Learns how events look, and reads those that look so."""
 
-    Parameters
-    ----------
-    read
-        Reads one event exactly.
-    """
-
-    def __init__(self, read: Callable[[bytes], OipEvent]) -> None:
-        self._read = read
+    def __init__(self) -> None:
         self._parser = Parser()
         self._templates: list[Template] = []
         self._pause = self._batches = 0
@@ -106,8 +142,20 @@ class EventTemplates:
                 found.append(alike)
         return found, others
 
-    def learn(self, unknown: int, text: bytes) -> None:
-        """Learn from an accepted event how the unknown ones of a batch look, if there are enough of them."""
+    def learn(self, unknown: int, text: bytes, read: Read, binary: BinaryLayout | None = None) -> None:
+        """Learn from an accepted event how the unknown ones of a batch look, if there are enough of them.
+
+        Parameters
+        ----------
+        unknown
+            How many there are.
+        text
+            JSON of the event.
+        read
+            Reads one event exactly, given its JSON.
+        binary
+            Where its numbers are if they follow the JSON.
+        """
         if unknown < _FEWEST_ROWS:
             self._pause = self._batches = 0
             return
@@ -115,14 +163,14 @@ class EventTemplates:
         if self._batches < self._pause or any(template.groups(text) for template in self._templates):
             return
         self._pause, self._batches = min(2 * self._pause or 1, _LONGEST_PAUSE), 0
-        template = learnt_template(text, self._read)
+        template = learnt_template(text, read, binary)
         if template is not None:
             self._templates = [template, *self._templates][:_MOST_TEMPLATES]
 
     def _read_alike(
         self, template: Template, texts: Sequence[bytes | None], rows: Sequence[int]
     ) -> tuple[Alike, list[int]]:
-        alike, others = Alike(texts=[[] for _ in template.described]), []
+        alike, others = Alike(template.binary, texts=[[] for _ in template.described]), []
         match = template.groups
         for start in range(0, len(rows), _CHUNK):
             known, groups = [], []
@@ -144,9 +192,9 @@ class EventTemplates:
     def _take(self, template: Template, groups: Sequence[tuple[bytes, ...]], alike: Alike) -> bool:
         """Add a chunk of events, unless something in it is unusual."""
         try:
-            instances = self._numbers(groups[template.instance[0]], template.instance[1])
-            predictions = template.prediction and self._numbers(
-                groups[template.prediction[0]], template.prediction[1]
+            instances, predictions = (
+                b"" if at is None else self._numbers(groups[at[0]], at[1])
+                for at in (template.instance, template.prediction)
             )
             contents = b'"'.join(chain.from_iterable(groups[group] for group in template.strings))
             if _SPECIAL.search(contents):
@@ -155,12 +203,13 @@ class EventTemplates:
         except (ValueError, TypeError, RuntimeError):
             return False
         count = len(groups[0])
-        alike.instances.append(instances)
-        if predictions is not None:
-            alike.predictions.append(predictions)
-        first = {group: number * count for number, group in enumerate(template.strings)}
-        for column, group, constant in zip(alike.texts, template.described, template.constants, strict=True):
-            column += [constant] * count if group is None else texts[first[group] :][:count]
+        if instances is not None:
+            first = {group: number * count for number, group in enumerate(template.strings)}
+        columns = [
+            [constant] * count if group is None else texts[first[group] :][:count]
+            for group, constant in zip(template.described, template.constants, strict=True)
+        ]
+        alike.add(columns, instances, predictions)
         return True
 
     def _numbers(self, lists: Sequence[bytes], width: int) -> bytes:
@@ -181,7 +230,7 @@ class EventTemplates:
         return numbers
 
 
-def learnt_template(text: bytes, read: Callable[[bytes], OipEvent]) -> Template | None:
+def learnt_template(text: bytes, read: Read, binary: BinaryLayout | None = None) -> Template | None:
     """Find out what each number and text of an accepted event stands for, by events with others there.
 
     Parameters
@@ -189,7 +238,9 @@ def learnt_template(text: bytes, read: Callable[[bytes], OipEvent]) -> Template 
     text
         JSON of the event.
     read
-        Reads one event exactly; raises ``BadEventError``.
+        Reads one event exactly, given its JSON; raises ``BadEventError``.
+    binary
+        Where its numbers are if they follow the JSON.
 
     Returns
     -------
@@ -213,6 +264,8 @@ def learnt_template(text: bytes, read: Callable[[bytes], OipEvent]) -> Template 
             key = token[0]
             continue
         if token[0].startswith(b"["):
+            if binary is not None:
+                continue
             role = _role_of_numbers(text, begin, end, known, read)
             if role is None or role[0] in roles:
                 continue
@@ -229,10 +282,12 @@ def learnt_template(text: bytes, read: Callable[[bytes], OipEvent]) -> Template 
             hole = b'([^"]*)'
         pattern += re.escape(text[at:begin]) + hole
         at, groups = end, groups + 1
-    if "instances" not in roles or (known.predictions is not None and "predictions" not in roles):
+    wanted = {"instances"} if known.predictions is None else {"instances", "predictions"}
+    if binary is None and not wanted <= roles.keys():
         return None
     match = re.compile(pattern + re.escape(text[at:])).fullmatch
-    return Template(match, roles["instances"], roles.get("predictions"), strings, described, constants)
+    numbers = roles.get("instances"), roles.get("predictions")
+    return Template(match, *numbers, binary, strings, described, constants)
 
 
 def _described(event: OipEvent) -> Sequence[Any]:
@@ -240,7 +295,7 @@ def _described(event: OipEvent) -> Sequence[Any]:
 
 
 def _role_of_numbers(
-    text: bytes, begin: int, end: int, known: OipEvent, read: Callable[[bytes], OipEvent]
+    text: bytes, begin: int, end: int, known: OipEvent, read: Read
 ) -> tuple[str, int] | None:
     """Tell whether a list of numbers is the ``instances`` or ``predictions`` of an event, and its length."""
     width = text.count(b",", begin, end) + 1
@@ -257,9 +312,7 @@ def _role_of_numbers(
     return None
 
 
-def _slots_of_string(
-    text: bytes, begin: int, end: int, known: OipEvent, read: Callable[[bytes], OipEvent]
-) -> list[int] | None:
+def _slots_of_string(text: bytes, begin: int, end: int, known: OipEvent, read: Read) -> list[int] | None:
     """Tell which of the described fields a string is, if any; None if it may matter in another way."""
     changed = _read_with(text, begin, end, _TRIAL, read)
     if changed is None or not all(_same_numbers(changed, known)):
@@ -270,9 +323,7 @@ def _slots_of_string(
     return slots if expected else None
 
 
-def _read_with(
-    text: bytes, begin: int, end: int, content: bytes, read: Callable[[bytes], OipEvent]
-) -> OipEvent | None:
+def _read_with(text: bytes, begin: int, end: int, content: bytes, read: Read) -> OipEvent | None:
     """Read an event with something else in one place; None if it is refused, or holds several instances."""
     try:
         changed = read(text[:begin] + content + text[end:])

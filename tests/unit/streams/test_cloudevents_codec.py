@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.codecs.cloudevents_codec import CloudEventsCodec
 from streams.errors import CodecError
@@ -130,3 +133,30 @@ def test_structured_mode_holds_json_alone() -> None:
 def test_wrong_options_are_refused(options: Any, sentence: str) -> None:
     with pytest.raises(CodecError, match=sentence):
         CloudEventsCodec(SCHEMA, **options)
+
+
+NAMES = st.sampled_from(["ce_id", "ce_id", "ce_time", "ce_type", "ce_tenant", "content-type"])
+CONTENTS = st.sampled_from([b"a", b"", b"2026-11-20T12:00:00Z", b"\xff", None])
+
+
+@given(st.lists(st.lists(st.tuples(NAMES, CONTENTS), max_size=4), min_size=1, max_size=4), st.booleans())
+def test_an_event_gets_the_answer_that_it_gets_alone(headers: list[Headers], alike: bool) -> None:
+    if alike:
+        names = [name for name, _ in headers[0]]
+        headers = [
+            [(name, content) for name, (_, content) in zip(names, each, strict=False)]
+            for each in headers
+            if len(each) >= len(names)
+        ]
+    records = [(json.dumps(DATA).encode(), each) for each in headers]
+    batch = decode(*records, segment_attribute="tenant")
+
+    for row, record in enumerate(records):
+        alone = decode(record, segment_attribute="tenant")
+        at = np.flatnonzero(batch.rows == row)
+        assert batch.times_ms[at].tolist() == alone.times_ms.tolist()
+        for column, expected in ((batch.ids, alone.ids), (batch.segments, alone.segments)):
+            assert [None if column is None else column[i] for i in at] == list(expected or [None] * len(at))
+        assert [(one.reason, one.detail) for one in batch.rejected if one.row == row] == [
+            (one.reason, one.detail) for one in alone.rejected
+        ]

@@ -13,6 +13,7 @@ from streams.codecs.oip.codec import OipCodec
 from streams.codecs.oip.reader import OipReader
 from streams.codecs.oip.templates import learnt_template
 from streams.events import EventBatch, EventFields, EventSchema, RejectedEvent
+from streams.records import Headers, RecordBatch
 from tests.records_in_memory import batch_of
 
 SCHEMA = EventSchema(input_shape=(3,), n_classes=2)
@@ -193,3 +194,76 @@ def test_events_with_binary_data_are_neither_learnt_from_nor_taken_for_known_one
         assert codec.decode(batch_of(values, headers)).instances.tolist() == [[1, 2, 3]] * 20
         mixed = codec.decode(batch_of([*values, plain(1)], [*headers, None]))
         assert (len(mixed), mixed.instances[20].tolist()) == (21, [0.125, -1, np.float32(1e-3)])
+
+
+def binary(number: int, datatype: str = "FP32", **changed: Any) -> tuple[bytes, Headers]:
+    """An event with its numbers behind the JSON."""
+    instance = np.array([number, -2, 3], "<f4" if datatype == "FP32" else "<i8").tobytes()
+    prediction = np.array([0.25, 0.75], "<f8").tobytes()
+    described = [
+        ("inputs", "x", [1, 3], datatype, instance),
+        ("outputs", "p", [1, 2], "FP64", prediction),
+    ]
+    tensors = {
+        key: [{"name": name, "shape": shape, "datatype": kind, "parameters": {"binary_data_size": len(data)}}]
+        for key, name, shape, kind, data in described
+    }
+    text = json.dumps(event(number, **{**tensors, **changed}), ensure_ascii=False).encode()
+    return text + instance + prediction, [("Inference-Header-Content-Length", str(len(text)).encode())]
+
+
+def read_binary(records: list[tuple[bytes, Headers]], *, learn_first: bool) -> EventBatch:
+    codec = OipCodec(ROUTED)
+    if learn_first:
+        for datatype in ("FP32", "INT64"):
+            codec.decode(
+                batch_of(*zip(*(binary(number, datatype) for number in range(900, 910)), strict=True))
+            )
+    return codec.decode(batch_of(*zip(*records, strict=True)))
+
+
+def test_events_with_binary_data_that_look_alike_are_read_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [binary(number, "INT64" if number % 3 == 0 else "FP32") for number in range(300)]
+    records[5] = plain(5), []
+    before = read_binary(records, learn_first=False)
+    unknown: list[int] = []
+    decode_unknown = OipCodec._decode_unknown
+
+    def noting(self: OipCodec, records: RecordBatch, *told: Any) -> EventBatch:
+        unknown.append(len(records))
+        return decode_unknown(self, records, *told)
+
+    monkeypatch.setattr(OipCodec, "_decode_unknown", noting)
+    same(read_binary(records, learn_first=True), before)
+    assert (len(before), before.instances[7].tolist()) == (300, [7, -2, 3])
+    assert unknown == [10, 10, 1]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        (binary(1)[0] + b"\0", binary(1)[1]),
+        (binary(1)[0][:-1], binary(1)[1]),
+        (binary(1)[0], [("Inference-Header-Content-Length", b"7")]),
+        (binary(1)[0], [("Inference-Header-Content-Length", b"many")]),
+        (binary(1)[0], [("Inference-Header-Content-Length", None)]),
+        (binary(1)[0], []),
+        (binary(1)[0][:-16] + np.array([0.5, 0.75], "<f8").tobytes(), binary(1)[1]),
+        (binary(1)[0].replace(np.float32(-2).tobytes(), np.float32("nan").tobytes()), binary(1)[1]),
+        binary(1, time="noon"),
+        binary(1, id=5),
+        binary(1, inputs=INSTANCE),
+        binary(1, inputs=INSTANCE * 2),
+        binary(1, trace="\ud800".encode("utf-8", "surrogatepass").decode("latin-1")),
+    ],
+)
+def test_an_odd_event_among_those_with_binary_data_is_judged_as_alone(odd: tuple[bytes, Headers]) -> None:
+    records = [binary(number) for number in range(300)]
+    records[150] = records[290] = odd
+    batch = read_binary(records, learn_first=True)
+
+    same(batch, read_binary(records, learn_first=False))
+    alone = OipCodec(ROUTED).decode(batch_of([odd[0]], [odd[1]]))
+    assert [(one.reason, one.detail) for one in batch.rejected] == [
+        (one.reason, one.detail) for one in alone.rejected
+    ] * 2
