@@ -73,16 +73,15 @@ def segments(servers: Servers, label: str) -> float:
     config = servers.config(servers.tiny.path, segment_by="field")
     rates = []
     for n in (1, SEGMENTS):
-        with servers.filled(config, servers.json_events(n), 200_000) as deployment:
-            rates.append(drain_worker(deployment.for_run("worker"), 200_000).events_per_second)
+        with servers.filled(config, servers.json_events(n), 600_000) as deployment:
+            rates.append(drain_worker(deployment.for_run("worker"), 600_000).events_per_second)
     return rates[0] / rates[1]
 
 
 def monitors(servers: Servers, label: str) -> float:
     """Cost per event and monitor with 100 monitors on one topic, over that with one."""
-    count = 60_000
     rates = []
-    for n in (1, MONITORS):
+    for n, count in ((1, 600_000), (MONITORS, 60_000)):
         config = servers.config(servers.tiny.path, n)
         with servers.filled(config, servers.json_events(), count) as deployment:
             rates.append(drain_worker(deployment.for_run("worker"), count).events_per_second)
