@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from monitor.batch_sizes import BatchSize
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
+from monitor.garbage import GarbageBetweenBatches
 from monitor.metrics.instruments import Instruments
 from monitor.patience import AbandonedError, Patience
 from monitor.pipeline import Pipeline
@@ -70,6 +71,7 @@ class Worker:
         self._reloader = reloader
         self._patience = Patience(self._stopping, instruments.held_up)
         self._batch_size = BatchSize(config.worker.batch_size)
+        self._garbage = GarbageBetweenBatches()
         self._rebalances = 0
         self._paused = False
         self._state_lost = False
@@ -100,7 +102,7 @@ class Worker:
         MonitorError, StreamError
             If something is wrong that waiting does not mend.
         """
-        with self._endpoint:
+        with self._endpoint, self._garbage:
             self._run()
 
     def _run(self) -> None:
@@ -128,6 +130,7 @@ class Worker:
     def _turn(self) -> None:
         settings = self._config.worker
         self._instruments.pulse.beat()
+        self._garbage.look()
         try:
             if self._state_lost:
                 self._recover()

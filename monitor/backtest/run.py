@@ -15,6 +15,7 @@ from monitor.backtest.recorded import RecordedEvents
 from monitor.bundle_shelf import BundleShelf
 from monitor.codec_services import recorded_codec_services
 from monitor.config import Config, MonitorConfig
+from monitor.garbage import GarbageBetweenBatches
 from monitor.pipeline import Pipeline
 from monitor.stores.in_memory import MemoryStores
 from monitor.verdicts.ledger import Delivered
@@ -95,13 +96,15 @@ def run_backtest(
     pipeline.attach()
     begun = time.monotonic()
     done = rejected = 0
-    for records in events.batches(config.worker.batch_size):
-        scored = pipeline.score(records)
-        pipeline.count(scored)
-        pipeline.settle()
-        done += len(records)
-        rejected += scored.rejected
-        show(done)
+    with GarbageBetweenBatches() as garbage:
+        for records in events.batches(config.worker.batch_size):
+            scored = pipeline.score(records)
+            pipeline.count(scored)
+            pipeline.settle()
+            done += len(records)
+            rejected += scored.rejected
+            show(done)
+            garbage.look()
     outcomes = [_outcome(watch, recorder) for watch in watches]
     return Backtest(name, outcomes, done, rejected, time.monotonic() - begun)
 

@@ -15,7 +15,7 @@ from monitor.bench.worker_process import MeasuredWorker, Usage
 from monitor.config import Config
 from monitor.config.kafka_properties import for_consumer
 from monitor.errors import SetupError
-from monitor.garbage import spare_what_is_loaded
+from monitor.garbage import GarbageBetweenBatches, spare_what_is_loaded
 from streams.errors import KafkaError
 from streams.records import RecordBatch
 
@@ -53,8 +53,8 @@ class Drained:
 def drain_bare(config: Config, count: int) -> float:
     """Consume a topic in batches as large as the worker's and take each value out; events a second.
 
-    The time runs from the first batch to the last, as the worker's does. What is loaded is kept out of the
-    garbage collector's sight, which would else slow this loop down to a fraction, and flatter the worker.
+    The time runs from the first batch to the last, as the worker's does. The garbage collector is kept away as
+    in the worker; else it would slow this loop down to a fraction, and flatter the worker.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def drain_bare(config: Config, count: int) -> float:
     seen = first = 0
     spare_what_is_loaded()
     started = last = time.perf_counter()
-    with closing(consumer):
+    with closing(consumer), GarbageBetweenBatches():
         while seen < count:
             messages = consumer.consume(size.records, config.worker.batch_wait_ms / 1000)
             size.learn([RecordBatch(topic, messages)])

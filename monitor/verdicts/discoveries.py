@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from detectors.errors import InvalidArgumentError
@@ -81,7 +80,7 @@ class DiscoveryControl:
 
 def _decided(judged: JudgedWindow, threshold: float) -> JudgedWindow:
     drift = judged.verdict.p_value <= threshold
-    return replace(judged, verdict=replace(judged.verdict, threshold=threshold, drift=drift))
+    return judged._replace(verdict=judged.verdict._replace(threshold=threshold, drift=drift))
 
 
 def _window_id(window: Undecided) -> str:

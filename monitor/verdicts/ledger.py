@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from monitor.alerts.policy import AlertKind, AlertPolicy, AlertState, step
 from monitor.verdicts.standing import Standing
@@ -41,8 +41,7 @@ class Delivered:
     delivered: bool = True
 
 
-@dataclass(frozen=True)
-class _Applied:
+class _Applied(NamedTuple):
     """A verdict that was applied, the alert that it raised, and where the segment stands after it."""
 
     judged: JudgedWindow
@@ -50,11 +49,10 @@ class _Applied:
     standing: Standing
 
 
-@dataclass(frozen=True)
-class _Announced:
-    """The first ``count`` applied verdicts, on their way to being settled."""
+class _Announced(NamedTuple):
+    """So many of the first applied verdicts, on their way to being settled."""
 
-    count: int
+    applied: int
     standing: Standing
     delivery: Delivery
 
@@ -149,7 +147,7 @@ class Ledger:
                 docket.announce(segment, self._announce)
             announced = docket.announced
             if announced is not None and announced.delivery.delivered:
-                settled = [one.judged for one in docket.applied[: announced.count]]
+                settled = [one.judged for one in docket.applied[: announced.applied]]
                 settlements.append(
                     Settlement(
                         segment=segment,
@@ -188,9 +186,10 @@ class Ledger:
             if judged is None:
                 return
             alert, kind = step(self._policy, before.alert, judged.verdict.drift, judged.verdict.tested_ms)
-            docket.standing = Standing(
-                before.sequence + 1, alert, {**before.frontier, **judged.window.frontier}
-            )
+            frontier = judged.window.frontier
+            if not before.frontier.keys() <= frontier.keys():
+                frontier = {**before.frontier, **frontier}
+            docket.standing = Standing(before.sequence + 1, alert, frontier)
             sent = Delivered() if kind is None else self._publish(judged, kind, alert)
             docket.applied.append(_Applied(judged, sent, docket.standing))
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from monitor.alerts.policy import AlertState
 from streams.errors import StateError
 from streams.state.founding import Foundation
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """The outcome of a segment's settled windows, as kept in Redis and in the state topic.
 
     Attributes
@@ -27,8 +27,8 @@ class Standing:
     """
 
     sequence: int = 0
-    alert: AlertState = field(default_factory=AlertState)
-    frontier: Mapping[int, int] = field(default_factory=dict)
+    alert: AlertState = AlertState()
+    frontier: Mapping[int, int] = MappingProxyType({})
 
     def encode(self) -> bytes:
         """Return the form kept: the sequence, a space and JSON."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic_core import to_json
@@ -17,8 +16,7 @@ from monitor.verdicts.tied_scores import TieOrder
 from streams.state.windows import ClosedWindow, Example
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The result of testing one closed window.
 
     Attributes
@@ -64,7 +62,7 @@ class Verdict:
 
     def encode(self) -> bytes:
         """Return the verdict as compact JSON."""
-        return to_json(vars(self), inf_nan_mode="constants")
+        return to_json(self._asdict(), inf_nan_mode="constants")
 
     @classmethod
     def decode(cls, raw: bytes) -> Verdict:
@@ -74,8 +72,7 @@ class Verdict:
         return cls(**data)
 
 
-@dataclass(frozen=True)
-class JudgedWindow:
+class JudgedWindow(NamedTuple):
     """A closed window with its verdict."""
 
     window: ClosedWindow
@@ -140,20 +137,20 @@ def judge(
         for i, statistic, p_value, drift, mean, highest, flagged in results:
             pane = windows[i].pane
             verdict = Verdict(
-                sequence=windows[i].sequence,
-                size=scores.shape[1],
-                start_ms=pane.start_ms,
-                end_ms=pane.end_ms,
-                offsets=pane.offsets,
-                statistic=statistic,
-                p_value=p_value,
-                threshold=threshold.p_value,
-                drift=drift,
-                reference=reference,
-                mean=mean,
-                max=highest,
-                flagged_fraction=flagged,
-                tested_ms=pane.end_ms if now_ms is None else now_ms,
+                windows[i].sequence,
+                scores.shape[1],
+                pane.start_ms,
+                pane.end_ms,
+                pane.offsets,
+                statistic,
+                p_value,
+                threshold.p_value,
+                drift,
+                reference,
+                mean,
+                highest,
+                flagged,
+                pane.end_ms if now_ms is None else now_ms,
             )
             judged[i] = JudgedWindow(windows[i], verdict)
     return [judged[i] for i in range(len(windows))]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -118,28 +120,34 @@ class PaneColumns:
         partitions
             Which partition each column of ``first`` and ``last`` is.
         """
-        plain = (getattr(self, column.name).tolist() for column in fields(self))
-        return [_pane(partitions, *row) for row in zip(*plain, strict=True)]
+        n_examples = np.count_nonzero(self.scores > NO_EXAMPLE, axis=1).tolist()
+        ids = [decoded_id(name) for name in self.ids.ravel().tolist()]
+        columns = (self.scores.ravel().tolist(), ids, self.partitions.ravel().tolist())
+        # Made like this, a tuple with names costs a third.
+        ranked = list(map(_EXAMPLE, zip(*columns, self.offsets.ravel().tolist(), strict=True)))
+        begins = range(0, len(ids), self.scores.shape[1]) if ids else repeat(0)
+        plain = (
+            column.tolist() for column in (self.count, self.start_ms, self.end_ms, self.first, self.last)
+        )
+        return [
+            Pane(
+                count,
+                start_ms,
+                end_ms,
+                {
+                    p: (low, high)
+                    for p, low, high in zip(partitions, first, last, strict=True)
+                    if high != NOWHERE
+                },
+                tuple(ranked[begin : begin + held]),
+            )
+            for begin, held, count, start_ms, end_ms, first, last in zip(
+                begins, n_examples, *plain, strict=False
+            )
+        ]
 
 
-def _pane(
-    partitions: Sequence[int],
-    count: int,
-    start_ms: int,
-    end_ms: int,
-    first: Sequence[int],
-    last: Sequence[int],
-    *examples: Sequence[Any],
-) -> Pane:
-    ranges = zip(partitions, first, last, strict=True)
-    ranked = zip(*examples, strict=True)
-    return Pane(
-        count,
-        start_ms,
-        end_ms,
-        {partition: (low, high) for partition, low, high in ranges if high != NOWHERE},
-        tuple(Example(s, decoded_id(name), p, o) for s, p, o, name in ranked if s > NO_EXAMPLE),
-    )
+_EXAMPLE: Callable[[tuple[Any, ...]], Example] = partial(tuple.__new__, Example)
 
 
 def encoded_id(name: str | None) -> bytes | None:

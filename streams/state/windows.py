@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -113,7 +113,7 @@ class Pane:
             self.start_ms,
             self.end_ms,
             {str(p): r for p, r in self.offsets.items()},
-            [tuple(example) for example in self.examples],
+            list(map(tuple, self.examples)),
         ]
 
     @cached_property
@@ -162,8 +162,7 @@ class OpenWindow:
         return sum(pane.count for pane in self.panes)
 
 
-@dataclass(frozen=True)
-class ClosedWindow:
+class ClosedWindow(NamedTuple):
     """A full (or aged) window that awaits its verdict.
 
     Attributes
@@ -184,7 +183,7 @@ class ClosedWindow:
     sequence: int
     pane: Pane
     frontier: Mapping[int, int]
-    scores: npt.NDArray[np.float32] = field(repr=False)
+    scores: npt.NDArray[np.float32]
 
     @classmethod
     def decode(cls, segment: str, sequence: int, description: bytes, scores: bytes) -> ClosedWindow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -180,7 +180,7 @@ def test_unreadable_standing_is_an_error_that_shows_it(raw: bytes):
 
 def test_frontier_keeps_partitions_that_later_windows_do_not_hold(ledger: Ledger):
     first = judged(1)
-    first = replace(first, window=replace(first.window, frontier={0: 4, 1: 9}))
+    first = first._replace(window=first.window._replace(frontier={0: 4, 1: 9}))
     ledger.enter([first, judged(2)])
 
     assert Standing.decode(ledger.settlements()[0].standing).frontier == {0: 6, 1: 9}
