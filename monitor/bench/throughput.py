@@ -53,8 +53,8 @@ class Drained:
 def drain_bare(config: Config, count: int) -> float:
     """Consume a topic in batches as large as the worker's and take each value out; events a second.
 
-    The time runs from the first batch to the last, as the worker's does. The garbage collector is kept away as
-    in the worker; else it would slow this loop down to a fraction, and flatter the worker.
+    The time runs from the first batch to the last, as the worker's does. The garbage collector is kept away
+    as in the worker, since it would slow this loop down to a fraction, and flatter the worker.
 
     Raises
     ------
