@@ -17,5 +17,5 @@ class EventScanner:
         instances: npt.NDArray[np.float32],
         predictions: npt.NDArray[np.float32],
         scanned: npt.NDArray[np.uint8],
-        columns: Sequence[list[Any]],
+        columns: list[list[Any]],
     ) -> None: ...

@@ -94,7 +94,7 @@ cdef inline const char* past_number(const char* at, const char* end, double* num
     cdef const char* first = at + negative
     cdef uint64_t digits = 0, exponent_digits = 0
     cdef Py_ssize_t count, decimals = 0, exponent = 0
-    cdef bint small
+    cdef bint small, is_short
     at = past_digits(first, &digits)
     count = at - first
     if count == 0 or (count > 1 and first[0] == b"0"):
@@ -119,7 +119,8 @@ cdef inline const char* past_number(const char* at, const char* end, double* num
             return NULL
         exponent = -<int64_t>exponent_digits if small else <int64_t>exponent_digits
     exponent -= decimals
-    if count + decimals <= EXACT_DIGITS and digits <= EXACT_INTEGERS and -EXACT_POWER <= exponent <= EXACT_POWER:
+    is_short = count + decimals <= EXACT_DIGITS and digits <= EXACT_INTEGERS
+    if is_short and -EXACT_POWER <= exponent <= EXACT_POWER:
         number[0] = digits / POWERS[-exponent] if exponent < 0 else digits * POWERS[exponent]
         if negative:
             number[0] = -number[0]
@@ -212,7 +213,14 @@ cdef class EventScanner:
                 self._add(below)
             number += 1
 
-    def scan(self, list values, float[:, ::1] instances, float[:, ::1] predictions, uint8_t[::1] scanned, columns):
+    def scan(
+        self,
+        list values,
+        float[:, ::1] instances,
+        float[:, ::1] predictions,
+        uint8_t[::1] scanned,
+        list columns,
+    ):
         """Read values into columns, and mark the rows of those that were read.
 
         Parameters
@@ -244,7 +252,8 @@ cdef class EventScanner:
             at = PyBytes_AS_STRING(value)
             self.end = at + PyBytes_GET_SIZE(value)
             self.instance = first_instance + row * self.size
-            self.prediction = first_prediction + row * self.n_classes
+            if first_prediction != NULL:
+                self.prediction = first_prediction + row * self.n_classes
             self.found = 0
             at = self._past_object(past_blanks(at), row, 0, self.n_root)
             if at != NULL and past_blanks(at) == self.end and self.found & self.required == self.required:
@@ -283,6 +292,7 @@ cdef class EventScanner:
         cdef bint is_ascii = False
         cdef int tried
         cdef uint64_t bit
+        cdef Key* key
         if at[0] != b'"':
             return NULL
         at = closing_quote(name, &is_ascii)
@@ -290,7 +300,8 @@ cdef class EventScanner:
             return NULL
         for tried in range(last - first):
             number[0] = number[0] + 1 if number[0] + 1 < last else first
-            if self.keys[number[0]].length == at - name and memcmp(self.keys[number[0]].name, name, at - name) == 0:
+            key = &self.keys[number[0]]
+            if key.length == at - name and memcmp(key.name, name, key.length) == 0:
                 bit = <uint64_t>1 << number[0]
                 if self.found & bit:
                     return NULL
