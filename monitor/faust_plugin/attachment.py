@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LEAST_WAIT_SECONDS = 0.05
+LEAST_WAIT_SECONDS = 0.25
 """How long a batch of a thin stream waits at least: the monitor's thread and the app's share Python's lock,
 and fewer batches leave the app's own agents more of it."""
 TURN_SECONDS = 0.1
