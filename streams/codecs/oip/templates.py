@@ -183,14 +183,16 @@ class EventTemplates:
                 else:
                     known.append(row)
                     groups.append(matched.groups())
-            if known and not self._take(template, list(zip(*groups, strict=True)), alike):
+            if known and not self._take(template, len(known), list(zip(*groups, strict=True)), alike):
                 others += known
             else:
                 alike.rows += known
         return alike, sorted(others)
 
-    def _take(self, template: Template, groups: Sequence[tuple[bytes, ...]], alike: Alike) -> bool:
-        """Add a chunk of events, unless something in it is unusual."""
+    def _take(
+        self, template: Template, count: int, groups: Sequence[tuple[bytes, ...]], alike: Alike
+    ) -> bool:
+        """Add a chunk of ``count`` events, unless something in it is unusual."""
         try:
             instances, predictions = (
                 b"" if at is None else self._numbers(groups[at[0]], at[1])
@@ -202,9 +204,7 @@ class EventTemplates:
             texts = contents.decode().split('"')
         except (ValueError, TypeError, RuntimeError):
             return False
-        count = len(groups[0])
-        if instances is not None:
-            first = {group: number * count for number, group in enumerate(template.strings)}
+        first = {group: number * count for number, group in enumerate(template.strings)}
         columns = [
             [constant] * count if group is None else texts[first[group] :][:count]
             for group, constant in zip(template.described, template.constants, strict=True)

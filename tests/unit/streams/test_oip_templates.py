@@ -267,3 +267,14 @@ def test_an_odd_event_among_those_with_binary_data_is_judged_as_alone(odd: tuple
     assert [(one.reason, one.detail) for one in batch.rejected] == [
         (one.reason, one.detail) for one in alone.rejected
     ] * 2
+
+
+def test_events_with_binary_data_may_hold_no_text_that_differs() -> None:
+    value, headers = binary(1)
+    text = value[: int(headers[0][1] or b"")]
+    bare = json.dumps({key: json.loads(text)[key] for key in ("inputs", "outputs")}).encode()
+    records = [bare + value[len(text) :]] * 20, [[(headers[0][0], b"%d" % len(bare))]] * 20
+    codec = OipCodec(SCHEMA)
+
+    same(codec.decode(batch_of(*records)), codec.decode(batch_of(*records)))
+    assert codec.decode(batch_of(*records)).instances.tolist() == [[1, -2, 3]] * 20
