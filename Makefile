@@ -11,7 +11,7 @@ BIN := .venv/bin
 # Tests mostly wait for servers, so that two at a time take little more than half as long. A Redis that is not
 # their own is one database for all of them.
 PROCESSES := $(if $(REDIS_URL),0,2)
-COMPILED := pyproject.toml streams/codecs/json/scanner.pyx
+INSTALLED_FROM := pyproject.toml streams/codecs/json/scanner.pyx
 PYTHON_NAMES := python3.12 python3.11 python3.10 python3 python
 
 .PHONY: demo test check clean
@@ -48,14 +48,14 @@ clean:
 	echo "Install one (on Debian and Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3." >&2; \
 	exit 1
 
-# A stamp says for which pyproject.toml and which compiled code the packages were installed. What dev installs contains what demo
-# needs, so it leaves both stamps.
-.venv/installed-demo: $(COMPILED) | .venv/bin/python
+# A stamp says for which pyproject.toml and which compiled code the packages were installed. What dev installs
+# contains what demo needs, so it leaves both stamps.
+.venv/installed-demo: $(INSTALLED_FROM) | .venv/bin/python
 	@echo "Installing drift-monitor; TensorFlow is large, so the first time takes a minute or more."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
-.venv/installed-dev: $(COMPILED) | .venv/bin/python
+.venv/installed-dev: $(INSTALLED_FROM) | .venv/bin/python
 	@echo "Installing drift-monitor and what its tests need; the first time takes a minute or more."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch .venv/installed-demo $@

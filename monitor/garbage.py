@@ -30,7 +30,6 @@ class GarbageBetweenBatches:
 
     def __init__(self) -> None:
         self._collect_at = 0.0
-        self._was_enabled = gc.isenabled()
 
     def __enter__(self) -> GarbageBetweenBatches:
         self._was_enabled = gc.isenabled()

@@ -186,10 +186,9 @@ class Ledger:
             if judged is None:
                 return
             alert, kind = step(self._policy, before.alert, judged.verdict.drift, judged.verdict.tested_ms)
-            frontier = judged.window.frontier
-            if not before.frontier.keys() <= frontier.keys():
-                frontier = {**before.frontier, **frontier}
-            docket.standing = Standing(before.sequence + 1, alert, frontier)
+            docket.standing = Standing(
+                before.sequence + 1, alert, {**before.frontier, **judged.window.frontier}
+            )
             sent = Delivered() if kind is None else self._publish(judged, kind, alert)
             docket.applied.append(_Applied(judged, sent, docket.standing))
 

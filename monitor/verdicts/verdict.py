@@ -137,20 +137,20 @@ def judge(
         for i, statistic, p_value, drift, mean, highest, flagged in results:
             pane = windows[i].pane
             verdict = Verdict(
-                windows[i].sequence,
-                scores.shape[1],
-                pane.start_ms,
-                pane.end_ms,
-                pane.offsets,
-                statistic,
-                p_value,
-                threshold.p_value,
-                drift,
-                reference,
-                mean,
-                highest,
-                flagged,
-                pane.end_ms if now_ms is None else now_ms,
+                sequence=windows[i].sequence,
+                size=scores.shape[1],
+                start_ms=pane.start_ms,
+                end_ms=pane.end_ms,
+                offsets=pane.offsets,
+                statistic=statistic,
+                p_value=p_value,
+                threshold=threshold.p_value,
+                drift=drift,
+                reference=reference,
+                mean=mean,
+                max=highest,
+                flagged_fraction=flagged,
+                tested_ms=pane.end_ms if now_ms is None else now_ms,
             )
             judged[i] = JudgedWindow(windows[i], verdict)
     return [judged[i] for i in range(len(windows))]

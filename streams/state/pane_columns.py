@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -125,7 +124,7 @@ class PaneColumns:
         columns = (self.scores.ravel().tolist(), ids, self.partitions.ravel().tolist())
         # Made like this, a tuple with names costs a third.
         ranked = list(map(_EXAMPLE, zip(*columns, self.offsets.ravel().tolist(), strict=True)))
-        begins = range(0, len(ids), self.scores.shape[1]) if ids else repeat(0)
+        begins = (np.arange(len(self)) * self.scores.shape[1]).tolist()
         plain = (
             column.tolist() for column in (self.count, self.start_ms, self.end_ms, self.first, self.last)
         )
@@ -142,7 +141,7 @@ class PaneColumns:
                 tuple(ranked[begin : begin + held]),
             )
             for begin, held, count, start_ms, end_ms, first, last in zip(
-                begins, n_examples, *plain, strict=False
+                begins, n_examples, *plain, strict=True
             )
         ]
 

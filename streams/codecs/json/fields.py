@@ -23,6 +23,19 @@ class UnusualEventError(Exception):
     """An event that the fast way does not read; the exact one decides about it."""
 
 
+def text_of_integer(found: object) -> str:
+    """Return an integer where a text is wanted as one.
+
+    Raises
+    ------
+    UnusualEventError
+        If it is anything else.
+    """
+    if type(found) is int:
+        return str(found)
+    raise UnusualEventError
+
+
 class Layout(NamedTuple):
     """An event of exactly these top-level keys and no others; None for a field that it does not have."""
 

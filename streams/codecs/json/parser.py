@@ -15,7 +15,7 @@ from streams.codecs.columns import EventColumns, joined
 from streams.codecs.event_fields import routing_text
 from streams.codecs.event_reader import ReadEvent
 from streams.codecs.event_time import times_ms
-from streams.codecs.json.fields import NO_LAYOUT, FieldReader, UnusualEventError
+from streams.codecs.json.fields import NO_LAYOUT, FieldReader, UnusualEventError, text_of_integer
 from streams.codecs.json.structure import ArrayStructure
 from streams.codecs.validation import to_float32
 from streams.events import EventSchema, RejectedEvent
@@ -150,11 +150,11 @@ class EventParser:
                 ):
                     raise UnusualEventError
                 if identifier is not None and identifier.__class__ is not str:
-                    identifier = _text(identifier)
+                    identifier = text_of_integer(identifier)
                 if model is not None and model.__class__ is not str:
-                    model = _text(model)
+                    model = text_of_integer(model)
                 if segment is not None and segment.__class__ is not str:
-                    segment = _text(segment)
+                    segment = text_of_integer(segment)
                 if time is not None and time.__class__ is not str and time.__class__ is not int:
                     raise UnusualEventError
             except _UNUSUAL as error:
@@ -221,12 +221,6 @@ class _Found:
     events: list[_Event] = field(default_factory=list)
     """Instance, prediction, id, time, model, segment, and what there is of ``EventSchema.others``."""
     rejected: list[RejectedEvent] = field(default_factory=list)
-
-
-def _text(found: object) -> str:
-    if type(found) is int:
-        return str(found)
-    raise UnusualEventError
 
 
 def _as_matrix(buffers: Sequence[Any], width: int) -> npt.NDArray[np.float32]:

@@ -15,12 +15,12 @@ from simdjson import Parser
 from streams.codecs.columns import EventColumns, event_batch
 from streams.codecs.event_fields import routing_text
 from streams.codecs.event_time import times_ms
-from streams.codecs.json.fields import NO_LAYOUT, FieldReader, UnusualEventError
+from streams.codecs.json.fields import NO_LAYOUT, FieldReader, UnusualEventError, text_of_integer
 from streams.codecs.json.structure import ArrayStructure
 from streams.codecs.merged_batches import merged
 from streams.codecs.oip.reader import OipEvent, OipReader, json_length
 from streams.codecs.oip.scanning import FLOAT64, KnownNestings, TensorScanner
-from streams.codecs.oip.templates import Alike, EventTemplates
+from streams.codecs.oip.templates import Alike, EventTemplates, Template, learnt_template
 from streams.codecs.oip.tensors import BINARY_SIZE, HEADER_LENGTH
 from streams.codecs.rejection import BadEventError
 from streams.codecs.schema_check import check_schema
@@ -203,19 +203,24 @@ class OipCodec:
     ) -> None:
         """Learn how events look from those that were not known before."""
         accepted = batch.rows.tolist()
+        read = self._reader.read
         in_json = next((values[row] for row in accepted if lengths[row] is None), None)
         if in_json is not None:
-            self._templates.learn(len(values), in_json, self._reader.read)
+            self._templates.learn(len(values), in_json, lambda: learnt_template(in_json, read))
         described = next(((values[row], lengths[row]) for row in accepted if lengths[row] is not None), None)
         if described is None:
             return
         value, length = described
-        layout = self._reader.binary_layout(value, length)
-        if layout is not None:
-            head, tail = value[: len(value) - layout.size], value[len(value) - layout.size :]
-            self._binary_templates.learn(
-                len(values), head, lambda json: self._reader.read(json + tail, b"%d" % len(json)), layout
-            )
+        start = json_length(value, length)
+        text, data = value[:start], value[start:]
+
+        def learnt() -> Template | None:
+            layout = self._reader.binary_layout(text)
+            if layout is None:
+                return None
+            return learnt_template(text, lambda other: read(other + data, b"%d" % len(other)), layout)
+
+        self._binary_templates.learn(len(values), text, learnt)
 
     def _parse(self, values: Sequence[bytes | None], lengths: Sequence[bytes | None]) -> _Found:
         """Take the fields out of all values that have them, with the right counts of numbers."""
@@ -264,11 +269,11 @@ class OipCodec:
                 if binary is not None and used != len(binary):
                     raise UnusualEventError
                 if identifier is not None and identifier.__class__ is not str:
-                    identifier = _text(identifier)
+                    identifier = text_of_integer(identifier)
                 if model is not None and model.__class__ is not str:
-                    model = _text(model)
+                    model = text_of_integer(model)
                 if segment is not None and segment.__class__ is not str:
-                    segment = _text(segment)
+                    segment = text_of_integer(segment)
                 if time.__class__ is not str and time.__class__ is not int and time is not None:
                     raise UnusualEventError
             except _UNUSUAL as error:
@@ -375,14 +380,6 @@ def _header_length(headers: Headers) -> bytes | None:
         if name.lower() == HEADER_LENGTH:
             return value
     return None
-
-
-def _text(found: object) -> str | None:
-    if found is None:
-        return None
-    if type(found) is int:
-        return str(found)
-    raise UnusualEventError
 
 
 def _as_matrix(

@@ -153,10 +153,9 @@ class OipReader:
             others=[routing_text_at(event, path) for path in schema.others],
         )
 
-    def binary_layout(self, value: bytes, header_length: bytes) -> BinaryLayout | None:
-        """Tell where the numbers are in an accepted event; None unless all that are wanted are binary."""
-        length = json_length(value, header_length)
-        event, _ = load_json(value[:length])
+    def binary_layout(self, text: bytes) -> BinaryLayout | None:
+        """Tell from its JSON where an accepted event has its numbers; None unless all wanted are binary."""
+        event, _ = load_json(text)
         paths = self._schema.fields
         places: dict[tuple[str, int], tuple[int, int]] = {}
         end = 0

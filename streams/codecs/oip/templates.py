@@ -142,7 +142,7 @@ class EventTemplates:
                 found.append(alike)
         return found, others
 
-    def learn(self, unknown: int, text: bytes, read: Read, binary: BinaryLayout | None = None) -> None:
+    def learn(self, unknown: int, text: bytes, learnt: Callable[[], Template | None]) -> None:
         """Learn from an accepted event how the unknown ones of a batch look, if there are enough of them.
 
         Parameters
@@ -151,10 +151,8 @@ class EventTemplates:
             How many there are.
         text
             JSON of the event.
-        read
-            Reads one event exactly, given its JSON.
-        binary
-            Where its numbers are if they follow the JSON.
+        learnt
+            Works out the template of the event, when it is time.
         """
         if unknown < _FEWEST_ROWS:
             self._pause = self._batches = 0
@@ -163,7 +161,7 @@ class EventTemplates:
         if self._batches < self._pause or any(template.groups(text) for template in self._templates):
             return
         self._pause, self._batches = min(2 * self._pause or 1, _LONGEST_PAUSE), 0
-        template = learnt_template(text, read, binary)
+        template = learnt()
         if template is not None:
             self._templates = [template, *self._templates][:_MOST_TEMPLATES]
 

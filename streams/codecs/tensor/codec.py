@@ -69,10 +69,6 @@ class TensorCodec:
         numbers = self._join(parts)
         rows = numbers.rows.tolist()
         times, has_time, unreadable = times_ms(_chosen(described.times, rows))
-        good = finite_rows(numbers.instances) & ~unreadable
-        if numbers.predictions is not None:
-            good &= distribution_rows(numbers.predictions)
-        rejected += [self._explain(row, values[row], described) for row in numbers.rows[~good].tolist()]
         columns = EventColumns(
             rows=numbers.rows,
             instances=numbers.instances,
@@ -83,6 +79,8 @@ class TensorCodec:
             segments=_chosen(described.segments, rows),
             models=_chosen(described.models, rows),
         )
+        good = columns.valid_numbers() & ~unreadable
+        rejected += [self._explain(row, values[row], described) for row in numbers.rows[~good].tolist()]
         return event_batch(records, self._schema, columns, rejected)
 
     def _join(self, parts: list[_Numbers]) -> _Numbers:
