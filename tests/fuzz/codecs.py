@@ -16,6 +16,8 @@ from streams.kafka.dead_letters import dead_letter
 from streams.records import Headers, RecordBatch
 from streams.state.pair_store import PairStore
 from streams.state.redis_connection import RedisConnection
+from tests.batches import assert_same
+from tests.codecs_in_python import without_scanner
 from tests.fuzz import seeds
 from tests.fuzz.damage import BINARY, JSON, damaged, damaged_headers
 from tests.fuzz.recipe import Recipe
@@ -113,6 +115,20 @@ class CodecSubject:
             for found, at in ((alone, 0), (batch, row))
         ]
         assert answers[0] == answers[1], f"neighbours change the answer: {answers}"
+
+
+class OipSubject(CodecSubject):
+    """The codec of the Open Inference Protocol, whose answers must be those of the exact reader."""
+
+    def __init__(self, open_: Callable[[], Codec], schema: EventSchema, valid: Sequence[Seed]) -> None:
+        super().__init__(open_(), schema, valid)
+        with without_scanner():
+            self._exact = open_()
+
+    def check(self, records: RecordBatch, batch: EventBatch) -> None:
+        """Decode all once more, exactly."""
+        super().check(records, batch)
+        assert_same(batch, self._exact.decode(records))
 
 
 class JsonSubject(CodecSubject):
@@ -215,8 +231,8 @@ def _json(name: str) -> CodecSubject:
 
 def _oip(name: str) -> CodecSubject:
     schema = _schema(routes=True)
-    codec = open_codec(name, schema, {"request": "request", "response": "response"})
-    return CodecSubject(codec, schema, seeds.oip_seeds())
+    places = {"request": "request", "response": "response"}
+    return OipSubject(lambda: open_codec(name, schema, places), schema, seeds.oip_seeds())
 
 
 def _pairs(name: str) -> CodecSubject:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,25 +26,28 @@ else:
 if TYPE_CHECKING:
     from streams.codecs.json.scanner import Keys, Kind
 
+TensorNames: TypeAlias = tuple["str | None", "str | None"]
+
 log = logging.getLogger(__name__)
 
 
-def column_scanner(schema: EventSchema) -> ColumnScanner | None:
-    """Return a scanner for events of a schema; None where there is none."""
+def column_scanner(schema: EventSchema, tensors: TensorNames | None = None) -> ColumnScanner | None:
+    """Return a scanner for events of a schema, see ``ColumnScanner``; None where there is none."""
     if MISSING is not None:
         _tell_that_it_is_slow(MISSING)
         return None
     try:
-        return ColumnScanner(schema)
+        return ColumnScanner(schema, tensors)
     except ValueError:
         return None
 
 
 @cache
 def _tell_that_it_is_slow(missing: ImportError) -> None:
-    log.info(
-        "JSON is decoded without the compiled scanner, which takes twice as long (%s); where that matters,"
-        " install drift-monitor anew beside a C++17 compiler and Python's headers.",
+    log.warning(
+        "JSON is decoded without the compiled scanner (%s), in two to three times the time, and events of the"
+        " Open Inference Protocol in seventy times the time; where that matters, install drift-monitor anew"
+        " beside a C++17 compiler and Python's headers.",
         missing,
     )
 
@@ -57,6 +59,9 @@ class ColumnScanner:
     ----------
     schema
         What a valid event looks like.
+    tensors
+        Names of the tensors that are instances and predictions, each None where there is to be only one;
+        None if they are arrays of numbers. See ``streams.codecs.oip``.
 
     Raises
     ------
@@ -64,15 +69,26 @@ class ColumnScanner:
         If fields overlap, or are more than the scanner can look for.
     """
 
-    def __init__(self, schema: EventSchema) -> None:
+    def __init__(self, schema: EventSchema, tensors: TensorNames | None = None) -> None:
         self._schema = schema
         self._kinds: list[Kind] = []
         self._column_of: dict[str, int] = {}
         keys = self._keys(wanted_fields(schema))
-        self._scanner = EventScanner(keys, schema.input_shape, schema.n_classes, schema.max_bytes)
+        names = None if tensors is None else [name if name is None else name.encode() for name in tensors]
+        n_classes = schema.n_classes if schema.prediction_required else 0
+        self._scanner = EventScanner(keys, schema.input_shape, n_classes, schema.max_bytes, names)
 
-    def read(self, values: list[bytes | None]) -> tuple[EventColumns, npt.NDArray[np.bool_], list[int]]:
+    def read(
+        self, values: list[bytes | None], json_lengths: npt.NDArray[np.int64] | None = None
+    ) -> tuple[EventColumns, npt.NDArray[np.bool_], list[int]]:
         """Read the values of n records.
+
+        Parameters
+        ----------
+        values
+            What they hold.
+        json_lengths
+            How many bytes of each are JSON, before binary tensors; negative if all are. Shape (n,).
 
         Returns
         -------
@@ -84,22 +100,15 @@ class ColumnScanner:
             Rows of the others, about which nothing is said.
         """
         schema = self._schema
-        instances = np.empty((len(values), math.prod(schema.input_shape)), dtype=np.float32)
-        n_classes = schema.n_classes if schema.prediction_required else 0
-        predictions = np.empty((len(values), n_classes), dtype=np.float32)
-        scanned = np.zeros(len(values), dtype=np.uint8)
-        found: list[list[str | int | None]] = [[None] * len(values) for _ in self._kinds]
-        self._scanner.scan(values, instances, predictions, scanned, found)
-        rows = np.flatnonzero(scanned)
-        if len(rows) < len(values):
-            instances, predictions = instances[rows], predictions[rows]
-            found = [[column[row] for row in rows.tolist()] for column in found]
+        rows, instances, predictions, found = self._scanner.scan(values, json_lengths)
+        unread = np.ones(len(values), dtype=np.bool_)
+        unread[rows] = False
 
         def texts(name: str) -> Sequence[str | None]:
             column = self._column_of[name]
             if self._kinds[column] == "time":
                 return [routing_text(text) for text in found[column]]
-            return found[column]  # type: ignore[return-value] # the scanner makes texts of integers
+            return found[column]
 
         times, has_time, unreadable = times_ms(found[self._column_of["time"]])
         columns = EventColumns(
@@ -113,7 +122,7 @@ class ColumnScanner:
             models=texts("model"),
             others={path: texts(name_of_other(path)) for path in schema.others},
         )
-        return columns, columns.valid_numbers() & ~unreadable, np.flatnonzero(scanned == 0).tolist()
+        return columns, columns.valid_numbers() & ~unreadable, np.flatnonzero(unread).tolist()
 
     def _keys(self, wanted: Wanted) -> Keys:
         return [(key.encode(), *self._key(inner)) for key, inner in wanted.below.items()]

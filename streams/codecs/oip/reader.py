@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from streams.codecs.validation import distribution_rows, explain_not_distributio
 from streams.events import EventSchema, RejectReason
 
 Numbers = npt.NDArray[np.float64]
+
+LONGEST_LENGTH = 10
+"""Digits of a header that tells a length."""
 
 _KNOWN_DATATYPES = f"one of numbers: {', '.join(DATATYPES)}"
 
@@ -63,27 +66,6 @@ class OipEvent:
     model: str | None
     segment: str | None
     others: Sequence[str | None]
-
-
-class BinaryPlace(NamedTuple):
-    """Where the numbers of a tensor are in the binary data that follow an event's JSON."""
-
-    first: int
-    """First of their bytes."""
-    end: int
-    """The byte after them."""
-    dtype: np.dtype[Any]
-    """What they are."""
-
-
-class BinaryLayout(NamedTuple):
-    """Where the numbers of an event are in the binary data that follow its JSON."""
-
-    size: int
-    """Bytes of binary data."""
-    instance: BinaryPlace
-    prediction: BinaryPlace | None
-    """None if none is wanted."""
 
 
 class OipReader:
@@ -153,29 +135,6 @@ class OipReader:
             others=[routing_text_at(event, path) for path in schema.others],
         )
 
-    def binary_layout(self, text: bytes) -> BinaryLayout | None:
-        """Tell from its JSON where an accepted event has its numbers; None unless all wanted are binary."""
-        event, _ = load_json(text)
-        paths = self._schema.fields
-        places: dict[tuple[str, int], tuple[int, int]] = {}
-        end = 0
-        for path, position, size in _binary_sizes(event, (paths.instance, paths.prediction)):
-            places[path, position] = end, end + size
-            end += size
-
-        def place(path: str, name: str | None) -> BinaryPlace | None:
-            position, tensor = _chosen(event, path, name)
-            found = places.get((path, position))
-            return None if found is None else BinaryPlace(*found, DATATYPES[tensor["datatype"]])
-
-        instance = place(paths.instance, self._input)
-        if instance is None:
-            return None
-        if not self._schema.prediction_required:
-            return BinaryLayout(end, instance, None)
-        prediction = place(paths.prediction, self._output)
-        return None if prediction is None else BinaryLayout(end, instance, prediction)
-
     @staticmethod
     def _numbers(
         event: dict[str, Any],
@@ -225,7 +184,7 @@ def json_length(value: bytes, header_length: bytes | None) -> int:
     """
     if header_length is None:
         return len(value)
-    if not header_length.isdigit() or len(header_length) > 10 or int(header_length) > len(value):
+    if not header_length.isdigit() or len(header_length) > LONGEST_LENGTH or int(header_length) > len(value):
         refuse(
             RejectReason.UNDECODABLE,
             f"The header {HEADER_LENGTH!r} is {shown(header_length)}, expected how many of the value's"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.codecs.json import column_scanner
+from tests.codecs_in_python import without_scanner
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,5 @@ def way_of_reading(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("compiled")
         yield
         return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(column_scanner, "MISSING", ImportError("left out"))
+    with without_scanner():
         yield

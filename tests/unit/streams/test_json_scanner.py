@@ -63,9 +63,10 @@ def test_usual_events_are_all_read(event: dict[str, Any], schema: EventSchema) -
 def test_columns_hold_what_the_events_said() -> None:
     others = EventSchema((3,), 2, others=("time", "more"))
     event = {**FULL, "time": 1_763_640_000_000, "more": {}}
+    escaped = json.dumps({**FULL, "note": "\n"}).encode()
 
-    columns, left = scan(json.dumps(FULL, ensure_ascii=False).encode(), json.dumps(event).encode())
-    assert left == [1]
+    columns, left = scan(escaped, json.dumps({**FULL, "id": {}}).encode())
+    assert (b"\\u00fc" in escaped, left) == (True, [1])
     assert (columns.ids, columns.models, columns.segments) == (["6f1c"], ["m"], ["ü"])
     assert columns.times_ms.tolist() == [1_795_176_000_000]
     columns, left = scan(json.dumps({**event, "segment": 7, "more": -1}).encode(), schema=others)
@@ -81,7 +82,10 @@ def test_columns_hold_what_the_events_said() -> None:
         b"[]",
         b"{}",
         b"\xef\xbb\xbf" + json.dumps(NUMBERS).encode(),
-        json.dumps({**NUMBERS, "id": "\u00fc"}).encode(),
+        json.dumps({**NUMBERS, "id": "\ud800"}).encode(),
+        json.dumps(NUMBERS).encode()[:-1] + b', "id": "\\x"}',
+        json.dumps(NUMBERS).encode()[:-1] + b', "note": "\\',
+        json.dumps({**NUMBERS, "\u00fc": 1}).encode(),
         json.dumps({**NUMBERS, "id": True}).encode(),
         json.dumps({**NUMBERS, "id": -0.0}).encode(),
         json.dumps({**NUMBERS, "note": 10**18}).encode(),
@@ -182,7 +186,7 @@ def test_where_it_is_missing_the_log_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(column_scanner, "MISSING", ImportError("no scanner"))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.WARNING):
         for _ in range(2):
             assert column_scanner.column_scanner(TABULAR) is None
 

@@ -88,7 +88,7 @@ def test_texts_and_time_are_where_the_fields_say() -> None:
     parameters = {"id": 7, "region": "eu"}
     batch = decode(event(parameters=parameters, time="2026-11-20T12:00:00Z"), schema=schema)
 
-    assert (batch.ids, batch.segments, batch.models) == (("7",), ("eu",), ("churn",))
+    assert (batch.ids, batch.segments, batch.models) == (["7"], ["eu"], ["churn"])
     assert batch.times_ms.tolist() == [1_795_176_000_000]
 
 
