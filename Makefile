@@ -11,7 +11,8 @@ BIN := .venv/bin
 # Tests mostly wait for servers, so that two at a time take little more than half as long. A Redis that is not
 # their own is one database for all of them.
 PROCESSES := $(if $(REDIS_URL),0,2)
-INSTALLED_FROM := pyproject.toml streams/codecs/json/scanner.pyx
+COMPILED := streams/codecs/json/scanner streams/record_parts
+INSTALLED_FROM := pyproject.toml $(COMPILED:=.pyx)
 PYTHON_NAMES := python3.12 python3.11 python3.10 python3 python
 
 .PHONY: demo test check clean
@@ -31,7 +32,7 @@ check: .venv/installed-dev
 
 clean:
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
-	rm -f streams/codecs/json/scanner.cpp streams/codecs/json/scanner.*.so
+	rm -f $(COMPILED:=.cpp) $(COMPILED:=.*.so)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A name on the PATH may stand for nothing (a version manager's shim) or for a Python without venv, so each

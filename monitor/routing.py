@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from monitor.config import MonitorConfig
 from streams.events import EventBatch
-from streams.records import Headers, RecordBatch
+from streams.parts import header_columns
+from streams.records import RecordBatch
 
 WHOLE_STREAM = "all"
 """Segment of a monitor that has no segments, and of events that name none."""
@@ -142,7 +143,8 @@ class RecordColumns:
             if place.kind == "key":
                 texts = [_text(key) for key in self._records.keys]
             else:
-                texts = [_header(headers, place.name) for headers in self._records.headers]
+                (contents,) = header_columns(self._records.headers, (place.name,))
+                texts = [_text(content) for content in contents]
             self._columns[place] = TextColumn(texts)
         return self._columns[place]
 
@@ -204,8 +206,3 @@ def _all_of(masks: Sequence[Mask]) -> Mask | None:
 
 def _text(raw: bytes | None) -> str | None:
     return raw.decode("utf-8", errors="backslashreplace") if raw else None
-
-
-def _header(headers: Headers, name: str) -> str | None:
-    # Of a repeated header the last one counts, as it does for the codecs.
-    return next((_text(raw) for own, raw in reversed(headers) if own == name), None)

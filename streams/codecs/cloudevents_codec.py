@@ -5,7 +5,7 @@ Source: CloudEvents 1.0, its Kafka protocol binding and its JSON format.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from streams.codecs.protocol import Codec, codec_class, open_codec
 from streams.codecs.rejection import shown
 from streams.errors import CodecError
 from streams.events import EventBatch, EventFields, EventSchema, RejectedEvent, RejectReason
+from streams.parts import header_columns
 from streams.records import Headers, RecordBatch
 
 ATTRIBUTE_PREFIX = "ce_"
@@ -76,7 +77,7 @@ class CloudEventsCodec:
         options = data_options or {}
         self._model, self._segment = model_attribute, segment_attribute
         chosen = (name for name in (model_attribute, segment_attribute) if name is not None)
-        self._wanted = {"id", "time", *chosen}
+        self._wanted = sorted({"id", "time", *chosen})
         if schema.others and not getattr(codec_class(data), "reads_other_fields", False):
             raise CodecError(f"Events of format {data!r} have no fields to route by; route by key or header.")
         self._binary = open_codec(data, schema, options)
@@ -96,9 +97,13 @@ class CloudEventsCodec:
 
     def decode(self, records: RecordBatch) -> EventBatch:
         """Decode a batch; a bad event is listed in ``rejected`` and never raises."""
-        alike = attribute_columns(records.headers, self._wanted)
-        if alike is not None:
-            return self._decode_binary(records, alike) if alike else self._decode_structured(records)
+        if not any(records.headers):
+            return self._decode_structured(records)
+        names = (ATTRIBUTE_PREFIX + "id", *(ATTRIBUTE_PREFIX + name for name in self._wanted))
+        ids, *found = header_columns(records.headers, names)
+        if None not in ids:
+            texts = ([None if one is None else _text(one) for one in column] for column in found)
+            return self._decode_binary(records, dict(zip(self._wanted, texts, strict=True)))
         attributes = [attributes_in(headers) for headers in records.headers]
         binary = np.array([bool(found) for found in attributes], dtype=np.bool_)
         rows, others = np.flatnonzero(binary), np.flatnonzero(~binary)
@@ -162,49 +167,11 @@ class CloudEventsCodec:
         )
 
 
-def attribute_columns(
-    headers: Sequence[Headers], wanted: Collection[str]
-) -> dict[str, list[str | None]] | None:
-    """Return wanted attributes of n records as columns of length n.
-
-    Parameters
-    ----------
-    headers
-        Headers of the records.
-    wanted
-        Names of attributes; one that no record has is a column of None.
-
-    Returns
-    -------
-    dict or None
-        Empty if there are no attributes; None unless all records have headers of the same names in the same
-        order, each attribute once.
-    """
-    try:
-        columns = list(zip(*headers, strict=True))
-    except ValueError:
-        return None
-    found: dict[str, list[bytes]] = {}
-    for column in columns:
-        name = column[0][0]
-        if any(other != name for other, _ in column):
-            return None
-        if name[:3] == ATTRIBUTE_PREFIX:
-            values = [value for _, value in column if value is not None]
-            if name[3:] in found or len(values) < len(column):
-                return None
-            found[name[3:]] = values
-    if not found:
-        return {}
-    absent: list[str | None] = [None] * len(headers)
-    return {name: [*map(_text, found[name])] if name in found else absent for name in wanted}
-
-
 def attributes_in(headers: Headers) -> dict[str, str]:
     """Return the attributes among headers; the last of several of a name counts."""
     return {
         name[3:]: _text(value)
-        for name, value in headers
+        for name, value in dict(headers).items()
         if value is not None and name[:3] == ATTRIBUTE_PREFIX
     }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
+
+from pydantic_core import to_json
 
 from streams.state.redis_connection import RedisConnection, ScriptCall, load_script
 
@@ -142,7 +143,7 @@ class PairStore:
             # Few long arguments cost both sides much less than many short ones.
             told = [column[start : start + MOST_AT_ONCE] for column in (*meetings, *described)]
             size = sum(halves.lengths[start : start + MOST_AT_ONCE])
-            args: list[str | bytes | int] = [wait_ms, keep_ms, json.dumps(told), contents[used : used + size]]
+            args: list[str | bytes | int] = [wait_ms, keep_ms, to_json(told), contents[used : used + size]]
             calls.append(ScriptCall(PAIR, keys, args))
             used += size
         of_meetings: dict[int, tuple[Answer, Answer]] = {}

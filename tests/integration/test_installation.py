@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_without_a_compiler_the_installation_goes_on_without_the_scanner(tmp_path: Path) -> None:
+def test_without_a_compiler_the_installation_goes_on_with_python_alone(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     for path in listed.stdout.splitlines():
@@ -31,9 +31,10 @@ def test_without_a_compiler_the_installation_goes_on_without_the_scanner(tmp_pat
     reads = (
         "from streams.codecs.json.codec import JsonCodec\n"
         "from streams.codecs.json import column_scanner\n"
+        "from streams.parts import places\n"
         "from streams.events import EventSchema\n"
         "JsonCodec(EventSchema((1,), 2))\n"
-        "print(column_scanner.MISSING)"
+        "print(column_scanner.MISSING, places.__module__)"
     )
     done = subprocess.run(
         [sys.executable, "-c", reads],
@@ -44,3 +45,4 @@ def test_without_a_compiler_the_installation_goes_on_without_the_scanner(tmp_pat
         check=True,
     )
     assert "scanner" in done.stdout
+    assert "plain_parts" in done.stdout

@@ -38,10 +38,6 @@ REJECT, RUN = UNPAIRED_WAYS = ("reject", "run")
 REMEMBERED_MS = 600_000
 """How long it is remembered, at least, what became of an event: for records that a crash delivers again."""
 
-_MANY_ALONE = 0.1
-"""Share of halves that are alone in a batch from which on headers are kept as they are read: later, when they
-have left the processor's cache, that costs several times as much."""
-
 _FIRST, _SECOND = itemgetter(0), itemgetter(1)
 
 
@@ -98,7 +94,6 @@ class PairsCodec:
         self._halves = HalfReader(schema.max_bytes, self._events.attributes)
         self._pairs = pairs
         self._within_ms = max(1, int(within_seconds * 1000))
-        self._keeps_headers = False
         self._asking = ThreadPoolExecutor(1, "pairs")
 
     def decode(self, records: RecordBatch) -> EventBatch:
@@ -109,11 +104,10 @@ class PairsCodec:
         RedisUnavailableError
             If Redis cannot answer right now; decode the batch again.
         """
-        halves = self._halves.read_all(records.values, records.headers, keep=self._keeps_headers)
+        halves = self._halves.read_all(records.values, records.headers)
         if not self._runs_unpaired:
             self._reject_returned(halves)
         found = meet(halves)
-        self._keeps_headers = len(found.alone) > _MANY_ALONE * len(records)
         asked = self._ask(records, halves, found)
         # Redis decides while those are decoded that have met; hardly ever does it say anything of them.
         events = self._events.of_pairs(records, halves, found.met)
@@ -136,8 +130,7 @@ class PairsCodec:
 
     def _ask(self, records: RecordBatch, halves: HalfColumns, found: MetHalves) -> Future[Answers]:
         """Ask which halves complete their event."""
-        places = zip(records.partitions.tolist(), records.offsets.tolist(), strict=True)
-        place = list(map("%d:%d".__mod__, places))
+        place = records.places
         events, kinds, alone = halves.events, halves.kinds, found.alone
         firsts, seconds = list(map(_FIRST, found.met)), list(map(_SECOND, found.met))
         meetings = Meetings(
@@ -149,8 +142,8 @@ class PairsCodec:
             [RETURNED if row in returned else kinds[row] for row in alone],
             at_rows(place, alone),
             *packed_records(
-                [records.messages[row].key() for row in alone],
-                at_rows(records.headers, alone) if halves.kept is None else halves.kept.take(alone),
+                at_rows(records.keys, alone),
+                at_rows(records.headers, alone),
                 [records.values[row] or b"" for row in alone],
             ),
         )

@@ -14,9 +14,10 @@ from streams.codecs.json.reader import load_json
 from streams.codecs.rejection import BadEventError, checked_value, refuse, shown
 from streams.events import RejectedEvent, RejectReason
 from streams.headers import RETURNED_FROM
+from streams.parts import header_columns
 from streams.records import Headers
 from streams.state.pair_store import KINDS
-from streams.stored_records import AlikeHeaders, StoredRecord, unpacked_columns, unpacked_record
+from streams.stored_records import StoredRecord, unpacked_columns, unpacked_record
 
 _TYPE, _ID = f"{ATTRIBUTE_PREFIX}type", f"{ATTRIBUTE_PREFIX}id"
 _MOST_TYPES = 256
@@ -53,8 +54,6 @@ class HalfColumns:
     rejected: list[RejectedEvent]
     returned: list[int]
     """Rows of requests that were sent again since no response came."""
-    kept: AlikeHeaders | None
-    """All headers, if they were asked for and are alike."""
 
 
 def at_rows(column: Sequence[_T], rows: Sequence[int]) -> list[_T]:
@@ -78,42 +77,15 @@ class HalfReader:
         self._attributes = attributes
         self._kinds: dict[Any, str] = {}
 
-    def read_all(
-        self, values: Sequence[bytes | None], headers: Sequence[Headers], *, keep: bool = False
-    ) -> HalfColumns:
-        """Read the halves that records hold; those that hold none are rejected.
-
-        ``keep`` says whether the headers are going to be kept, most of them.
-        """
-        ids: list[bytes | None] = []
-        types: list[bytes | None] = []
-        returned: list[int] = []
-        attributes: list[list[Any]] = [[] for _ in self._attributes]
-        names = [name for name, _ in headers[0]] if headers else []
-        alike, lengths, contents = keep, list[int](), list[bytes]()
-        add_id, add_type, add_contents = ids.append, types.append, contents.append
-        further = [(name, column.append) for name, column in zip(self._attributes, attributes, strict=True)]
-        # One dictionary at a time stays in the processor's cache; so does what is taken from it.
-        for told in map(dict, headers):
-            add_id(told.get(_ID))
-            add_type(told.get(_TYPE))
-            for name, note in further:
-                note(told.get(name))
-            if RETURNED_FROM in told:
-                returned.append(len(ids) - 1)
-            if alike:
-                try:
-                    alike = list(told) == names
-                    lengths += map(len, told.values())  # type: ignore[arg-type]
-                    add_contents(b"".join(told.values()))  # type: ignore[arg-type]
-                except TypeError:
-                    alike = False
-        # Of two headers of a name one is lost above.
-        alike = alike and sum(map(len, headers)) == len(lengths)
-        kept = AlikeHeaders(tuple(names), lengths, contents) if alike else None
+    def read_all(self, values: Sequence[bytes | None], headers: Sequence[Headers]) -> HalfColumns:
+        """Read the halves that records hold; those that hold none are rejected."""
+        ids, types, marks, *attributes = header_columns(
+            [*headers], (_ID, _TYPE, RETURNED_FROM, *self._attributes)
+        )
+        returned = [row for row, mark in enumerate(marks) if mark is not None]
         events = _plain_texts(ids) or [_plain_text(found) for found in ids]
         kinds = [*map(self._kinds.get, types, repeat(""))]
-        halves = HalfColumns(events, kinds, attributes, [*values], [], returned, kept)
+        halves = HalfColumns(events, kinds, attributes, [*values], [], returned)
         if not (all(events) and all(kinds) and self._have_size(values)):
             for row, read in enumerate(zip(events, kinds, strict=True)):
                 if not (all(read) and self._have_size(values[row : row + 1])):
@@ -122,9 +94,9 @@ class HalfReader:
 
     def read_stored(self, contents: Sequence[bytes]) -> tuple[list[list[Any]], list[bytes]]:
         """Read halves as they were stored: the attributes that are asked for, a column each, and the data."""
-        found = unpacked_columns(contents, (_ID, *self._attributes)) if contents else None
-        if found is not None and None not in found[0][0]:
-            return found[0][1:], found[1]
+        (ids, *attributes), data = unpacked_columns(contents, (_ID, *self._attributes))
+        if None not in ids:
+            return attributes, data
         records = [unpacked_record(content) for content in contents]
         halves = [self._read_again(record) for record in records]
         columns = [[half.attributes.get(name) for half in halves] for name in self._attributes]

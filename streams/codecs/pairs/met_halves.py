@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter, ne
+from itertools import count
 
 from streams.codecs.pairs.half_events import HalfColumns
-
-_FIRST, _SECOND = itemgetter(0), itemgetter(1)
 
 
 @dataclass
@@ -24,15 +22,17 @@ class MetHalves:
 
 def meet(halves: HalfColumns) -> MetHalves:
     """Find those halves that are of one event."""
-    events, kinds, count = halves.events, halves.kinds, len(halves.events)
-    first_of = dict(zip(reversed(events), range(count - 1, -1, -1), strict=True))
-    met = [(first, row) for row, first in enumerate(map(first_of.__getitem__, events)) if first < row]
-    firsts, kind_of = {first for first, _ in met}, kinds.__getitem__
-    kinds_differ = map(ne, map(kind_of, map(_FIRST, met)), map(kind_of, map(_SECOND, met)))
-    if halves.returned or "" in first_of or len(firsts) < len(met) or not all(kinds_differ):
+    kinds, first_of = halves.kinds, dict[str, int]()
+    met = [
+        (first, row)
+        for row, first in enumerate(map(first_of.setdefault, halves.events, count()))
+        if first < row
+    ]
+    firsts = {first for first, _ in met}
+    kinds_differ = all(kinds[first] != kinds[row] for first, row in met)
+    if halves.returned or "" in first_of or len(firsts) < len(met) or not kinds_differ:
         return _met_one_by_one(halves)
-    alone = [row for row in first_of.values() if row not in firsts] if 2 * len(met) < count else []
-    alone.reverse()
+    alone = [row for row in first_of.values() if row not in firsts] if len(firsts) < len(first_of) else []
     return MetHalves(met, alone, [])
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from streams.codecs.pairs.half_events import HalfReader
 from streams.events import RejectReason
 from streams.records import Headers
@@ -29,9 +27,9 @@ HALVES: list[tuple[bytes | None, Headers]] = [
 ]
 
 
-def read(reader: HalfReader, *halves: tuple[bytes | None, Headers], keep: bool = False) -> list[object]:
+def read(reader: HalfReader, *halves: tuple[bytes | None, Headers]) -> list[object]:
     values, headers = zip(*halves, strict=True)
-    found = reader.read_all(values, headers, keep=keep)
+    found = reader.read_all(values, headers)
     reasons = {event.row: event.reason for event in found.rejected}
     attributes = [
         [text.decode() if isinstance(text, bytes) else text for text in column] for column in found.attributes
@@ -43,15 +41,14 @@ def read(reader: HalfReader, *halves: tuple[bytes | None, Headers], keep: bool =
     ]
 
 
-@pytest.mark.parametrize("keep", [False, True])
-def test_a_half_is_read_in_a_batch_as_it_is_alone(keep: bool) -> None:
+def test_a_half_is_read_in_a_batch_as_it_is_alone() -> None:
     reader = HalfReader(len(STRUCTURED), ATTRIBUTES)
     small = HalfReader(3, ATTRIBUTES)
     for _ in range(2):
         # The second time, the types are known.
         alone = [read(reader, half)[0] for half in HALVES]
-        assert read(reader, *HALVES, keep=keep) == alone
-        assert [read(small, half)[0] for half in HALVES] == read(small, *HALVES, keep=keep)
+        assert read(reader, *HALVES) == alone
+        assert [read(small, half)[0] for half in HALVES] == read(small, *HALVES)
     assert alone[0] == ("a", "request", b"1", "noon", None, False)
     assert alone[2] == ("b", "request", b"3", "noon", None, False)
     assert alone[4] == ("é", "request", b"5", None, None, False)
@@ -61,15 +58,3 @@ def test_a_half_is_read_in_a_batch_as_it_is_alone(keep: bool) -> None:
     assert alone[8] == (RejectReason.UNDECODABLE,)
     assert alone[10] == alone[11] == (RejectReason.MISSING_FIELD,)
     assert read(small, HALVES[9]) == [(RejectReason.TOO_LARGE,)]
-
-
-@pytest.mark.parametrize("odd", [None, *(headers for _, headers in HALVES[1:4])])
-def test_headers_are_kept_where_all_are_alike(odd: Headers | None) -> None:
-    headers = [PLAIN, PLAIN, PLAIN if odd is None else odd]
-    found = HalfReader(100, []).read_all([b"1"] * 3, headers, keep=True)
-
-    assert (found.kept is None) == (odd is not None)
-    if found.kept is not None:
-        assert found.kept.names == ("ce_type", "ce_id", "ce_time")
-        assert found.kept.lengths == [9, 1, 4] * 3
-        assert found.kept.contents == [b"x.requestanoon"] * 3

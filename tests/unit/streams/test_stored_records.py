@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams import plain_parts
 from streams.records import Headers
-from streams.stored_records import AlikeHeaders, packed_records, unpacked_columns, unpacked_record
+from streams.stored_records import packed_records, unpacked_record
+
+record_parts = pytest.importorskip("streams.record_parts", reason="nothing is compiled here")
 
 CONTENTS = st.binary(max_size=5)
 NAMES = st.text("ab\udc80\n", max_size=2)
@@ -32,48 +38,38 @@ def test_records_come_back_with_key_headers_and_value(records: list[tuple[Any, H
     assert {(one.topic(), one.partition(), one.offset()) for one in found} <= {("t", 3, 7)}
 
 
-@st.composite
-def alike(draw: st.DrawFn) -> tuple[list[bytes | None], list[Headers], list[bytes]]:
-    names = draw(st.lists(NAMES, max_size=3, unique=True))
-    count = draw(st.integers(1, 4))
-    headers = [[(name, draw(CONTENTS)) for name in names] for _ in range(count)]
-    return [draw(KEYS) for _ in headers], headers, [draw(CONTENTS) for _ in headers]
-
-
-@given(alike(), st.data())
-def test_headers_that_are_alike_make_the_same_bytes_and_are_read_in_columns(
-    records: tuple[list[bytes | None], list[Headers], list[bytes]], data: st.DataObject
+@given(st.lists(st.tuples(KEYS, HEADERS, CONTENTS), max_size=4))
+def test_compiled_or_not_they_are_the_same_bytes_and_columns(
+    records: list[tuple[Any, Headers, bytes]],
 ) -> None:
-    keys, headers, values = records
-    names = tuple(name for name, _ in headers[0])
-    contents = [content for told in headers for _, content in told]
-    kept = AlikeHeaders(
-        names,
-        [len(content or b"") for content in contents],
-        [b"".join(content or b"" for _, content in told) for told in headers],
-    )
-    rows = data.draw(st.lists(st.integers(0, len(keys) - 1), min_size=1, unique=True).map(sorted))
-    chosen = [[column[row] for row in rows] for column in (keys, headers, values)]
-    lengths, packed = packed_records(*chosen)  # type: ignore[arg-type]
+    keys, headers, values = map(list, zip(*records, strict=True)) if records else ([], [], [])
+    wanted = ("absent", *{name for told in headers for name, _ in told})
+    found = []
+    for way in (record_parts, plain_parts):
+        lengths, packed = way.packed(keys, headers, values, lambda names: json.dumps(names).encode() + b"\n")
+        columns = way.header_columns(headers, wanted)
+        unpacked = way.unpacked(split(lengths, packed), wanted, json.loads)
+        found.append((lengths, packed, columns, unpacked))
 
-    assert packed_records(chosen[0], kept.take(rows), chosen[2]) == (lengths, packed)  # type: ignore[arg-type]
-    wanted = ["absent", *names]
-    found = unpacked_columns(split(lengths, packed), wanted)
-    assert found is not None
-    assert found[0] == [[dict(headers[row]).get(name) for row in rows] for name in wanted]
-    assert found[1] == chosen[2]
+    assert found[0] == found[1]
+    assert columns == [[dict(told).get(name) for told in headers] for name in wanted]
+    assert unpacked == (columns, values)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        [[("a", b"1")], [("b", b"1")]],
-        [[("a", b"1")], [("a", b"1"), ("b", b"2")]],
-        [[("a", b"1")], [("a", None)]],
-        [[("a", b"1"), ("a", b"2")]] * 2,
-    ],
-)
-def test_headers_that_are_not_alike_are_read_one_by_one(headers: list[Headers]) -> None:
-    packed = split(*packed_records([None] * 2, headers, [b"x"] * 2))
+@given(st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))))
+def test_places_are_partition_and_offset(found: list[tuple[int, int]]) -> None:
+    partitions = np.array([partition for partition, _ in found], dtype=np.int32)
+    offsets = np.array([offset for _, offset in found], dtype=np.int64)
+    expected = [f"{partition}:{offset}" for partition, offset in found]
 
-    assert unpacked_columns(packed, ["a"]) is None
+    assert plain_parts.places(partitions, offsets) == record_parts.places(partitions, offsets) == expected
+
+
+@pytest.mark.parametrize("end", [0, 8, 14, 17])
+@pytest.mark.parametrize("way", [record_parts, plain_parts])
+def test_bytes_that_break_off_are_refused(way: ModuleType, end: int) -> None:
+    _, packed = packed_records([b"key"], [[("a", b"1")]], [b""])
+    assert packed[:6] == b'["a"]\n'
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        way.unpacked([packed[:end]], ("a",), json.loads)
