@@ -95,6 +95,7 @@ KINDS = ("instance", "prediction", "text", "time", "other", "object")
 
 cdef enum:
     INSTANCE, PREDICTION, TEXT, TIME, OTHER, OBJECT
+    N_NUMBERS = 2  # kinds that are numbers come first
 
 cdef enum:
     NAME, SHAPE, DATATYPE, DATA, PARAMETERS, UNKNOWN
@@ -285,7 +286,7 @@ cdef class EventScanner:
 
     cdef vector[Key] keys
     cdef vector[vector[Py_ssize_t]] shapes
-    cdef Numbers[2] numbers
+    cdef Numbers[N_NUMBERS] numbers
     cdef vector[Py_ssize_t] axes  # of the tensor that is read
     cdef int n_root
     cdef uint64_t required
@@ -365,12 +366,13 @@ cdef class EventScanner:
         cdef Py_ssize_t row, n = len(values)
         self.filled = self.capacity = 0
         self.columns = [[] for _ in range(self.n_columns)]
-        self._reserve(max(1, n))
+        self._grow(max(1, n))
         for row in range(n):
             value = values[row]
             if not PyBytes_Check(value) or PyBytes_GET_SIZE(value) > self.max_bytes:
                 continue
-            self._reserve(1)
+            if self.filled == self.capacity:
+                self._grow(1)
             self.start = PyBytes_AS_STRING(value)
             self.end = self.after = self.start + PyBytes_GET_SIZE(value)
             self.is_binary = json_lengths is not None and json_lengths[row] >= 0
@@ -387,13 +389,11 @@ cdef class EventScanner:
         self.arrays = self.columns = None
         return found
 
-    cdef int _reserve(self, Py_ssize_t more) except -1:
+    cdef int _grow(self, Py_ssize_t more) except -1:
         """Make room for more instances."""
         cdef int64_t[::1] rows
         cdef float[:, ::1] floats
         cdef int kind
-        if self.filled + more <= self.capacity:
-            return 0
         self.capacity = max(self.filled + more, 2 * self.capacity)
         before = self.arrays
         self.arrays = (
@@ -406,7 +406,7 @@ cdef class EventScanner:
                 array[:len(old)] = old
         rows = self.arrays[0]
         self.rows = &rows[0]
-        for kind in (INSTANCE, PREDICTION):
+        for kind in range(N_NUMBERS):
             if self.numbers[kind].size:
                 floats = self.arrays[1 + kind]
                 self.numbers[kind].first = &floats[0, 0]
@@ -429,7 +429,7 @@ cdef class EventScanner:
         cdef const char* at
         cdef int kind
         self.found = 0
-        for kind in (INSTANCE, PREDICTION):
+        for kind in range(N_NUMBERS):
             self.numbers[kind].count = self.numbers[kind].binary_size = 0
             self.numbers[kind].offset = -1
         # Whose sizes count, if outputs are not looked at, is for others to say.
@@ -453,7 +453,7 @@ cdef class EventScanner:
         cdef int kind
         if self.numbers[INSTANCE].binary_size + self.numbers[PREDICTION].binary_size != self.after - at:
             return False
-        for kind in range(2):
+        for kind in range(N_NUMBERS):
             numbers = &self.numbers[kind]
             if numbers.offset >= 0:
                 numbers.datatype.convert(
@@ -542,7 +542,7 @@ cdef class EventScanner:
             at = closing_quote(first, &is_plain)
             if at == NULL:
                 return NULL
-            text = text_between(first, at)
+            text = PyUnicode_DecodeUTF8(first, at - first, NULL) if is_plain else text_between(first, at)
             if text is None:
                 return NULL
             at += 1
@@ -728,7 +728,8 @@ cdef class EventScanner:
                 # A number takes a byte at least; who says that there are more is not believed.
                 if numbers.count > (self.after - self.start) // numbers.size:
                     return False
-                self._reserve(numbers.count)
+                if self.filled + numbers.count > self.capacity:
+                    self._grow(numbers.count)
                 return True
         return False
 
