@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import faust
-from faust.types import TP
+from faust.types import TP, EventT
 
 from detectors.errors import DetectorError
 from monitor.assembly import open_endpoint, open_pipeline, open_reloader
@@ -35,9 +35,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LEAST_WAIT_SECONDS = 0.25
+LEAST_WAIT_SECONDS = 2.0
 """How long a batch of a thin stream waits at least: the monitor's thread and the app's share Python's lock,
-and fewer batches leave the app's own agents more of it."""
+and a batch disturbs for some 10 ms however small it is. So not one of a hundred events of the app's own
+agents comes at such a moment."""
+ACKNOWLEDGED_AT_ONCE = 32
+"""How many events are acknowledged before the app's other agents have their turn."""
 TURN_SECONDS = 0.1
 """How often verdicts are settled and aged windows looked for while no events come."""
 ATTENTION_SECONDS = 0.5
@@ -116,9 +119,11 @@ class _Attachment:
         settings = self._config.worker
         wait_seconds = max(LEAST_WAIT_SECONDS, settings.batch_wait_ms / 1000)
         async for events in stream.noack_take(settings.batch_size, within=wait_seconds):
-            await self._do(partial(Intake.take, batches=record_batches(events)))
-            for event in events:
+            await self._do(partial(_take, events=events))
+            for number, event in enumerate(events, 1):
                 await stream.ack(event)
+                if number % ACKNOWLEDGED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
     async def turn(self) -> None:
         """Let the monitor do what does not depend on new events."""
@@ -231,6 +236,10 @@ class _Attachment:
                     f"Monitor {watch.config.name!r} reads topic {topic!r}, which no monitor read when the"
                     " Faust app was started; start it again to read another topic."
                 )
+
+
+def _take(intake: Intake, events: Sequence[EventT[Any]]) -> None:
+    intake.take(record_batches(events))
 
 
 def _without_error(record: logging.LogRecord) -> bool:

@@ -364,6 +364,7 @@ cdef class EventScanner:
             Columns of texts, lists of length k.
         """
         cdef Py_ssize_t row, n = len(values)
+        cdef int64_t length
         self.filled = self.capacity = 0
         self.columns = [[] for _ in range(self.n_columns)]
         self._grow(max(1, n))
@@ -373,12 +374,14 @@ cdef class EventScanner:
                 continue
             if self.filled == self.capacity:
                 self._grow(1)
+            length = PyBytes_GET_SIZE(value)
             self.start = PyBytes_AS_STRING(value)
-            self.end = self.after = self.start + PyBytes_GET_SIZE(value)
+            self.after = self.start + length
             self.is_binary = json_lengths is not None and json_lengths[row] >= 0
             if self.is_binary:
-                self.end = self.start + json_lengths[row]
-            if self.end <= self.after and self._read_event():
+                length = json_lengths[row]
+            self.end = self.start + min(length, self.after - self.start)
+            if length <= self.after - self.start and self._read_event():
                 self._enter(row)
             else:
                 for column in self.columns:
@@ -438,10 +441,9 @@ cdef class EventScanner:
         at = self._past_object(past_blanks(self.start), 0, self.n_root)
         if at == NULL or at > self.end or self.found & self.required != self.required:
             return False
-        while at < self.end:
-            if past_blanks(at) == at:
-                return False
-            at += 1
+        # Blanks may go on in what is binary.
+        if past_blanks(at) < self.end:
+            return False
         if self.numbers[PREDICTION].size and self.numbers[PREDICTION].count != self.numbers[INSTANCE].count:
             return False
         return not self.is_binary or self._take_binary()
@@ -640,6 +642,8 @@ cdef class EventScanner:
         if at[0] != b"}":
             return NULL
         if binary_size >= 0:
+            if binary_size > self.after - self.end - numbers.binary_size:
+                return NULL
             numbers.binary_size += binary_size
         if is_wanted:
             n_wanted[0] += 1

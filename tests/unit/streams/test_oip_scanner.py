@@ -169,6 +169,12 @@ def test_images_are_flat_or_nested(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(decode(records, schema).rejected) == len(records)
 
 
+def test_blanks_behind_an_event_are_gone_past_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    padded = plain(1) + b" " * 900_000
+
+    assert left_of([(padded, []), (padded + b"x", [])] * 20, monkeypatch) == [*range(1, 40, 2)]
+
+
 def test_many_instances_of_an_event_make_room_for_themselves() -> None:
     def many(count: int) -> Record:
         outputs = [{**P, "shape": [count, 2], "data": [0.25, 0.75] * count}]
@@ -314,6 +320,10 @@ def test_binary_data_stand_in_the_order_of_inputs_and_outputs(monkeypatch: pytes
         ),
         behind({"inputs": [{**x, "datatype": "BYTES"}], "outputs": [p]}, second + fourth),
     ]
+    # Sizes that would add up to what there is, if they were counted in 64 bits.
+    huge = [{**y, "parameters": {"binary_data_size": 9 * 10**17}}] * 20
+    rest = {**y, "parameters": {"binary_data_size": 2**64 - 18 * 10**18}}
+    wrong.append(behind({"inputs": [*huge, rest, x], "outputs": [p]}, second + fourth))
     assert len(decode(wrong, SCHEMA, **named).rejected) == len(wrong)
     without = EventSchema((3,), 2, prediction_required=False)
     assert decode(records, without, input_tensor="x").predictions is None
