@@ -20,11 +20,14 @@ class Stages:
     ----------
     seconds
         Time spent in each stage so far, by its name.
+    rest_seconds
+        How long to rest after each stage, for the good of other threads, which cannot run Python meanwhile.
     """
 
     def __init__(self, took: Callable[[str, float], None]) -> None:
         self._took = took
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.rest_seconds = 0.0
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -36,3 +39,5 @@ class Stages:
             elapsed = time.perf_counter() - started
             self.seconds[stage] += elapsed
             self._took(stage, elapsed)
+            if self.rest_seconds:
+                time.sleep(self.rest_seconds)

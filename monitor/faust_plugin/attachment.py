@@ -39,6 +39,9 @@ LEAST_WAIT_SECONDS = 2.0
 """How long a batch of a thin stream waits at least: the monitor's thread and the app's share Python's lock,
 and a batch disturbs for some 10 ms however small it is. So not one of a hundred events of the app's own
 agents comes at such a moment."""
+REST_SECONDS = 0.01
+"""How long the monitor's thread rests after each stage of a batch, so that what the app's own agents wait for
+meanwhile is one stage, a few milliseconds, and not all of them."""
 ACKNOWLEDGED_AT_ONCE = 32
 """How many events are acknowledged before the app's other agents have their turn."""
 TURN_SECONDS = 0.1
@@ -212,6 +215,7 @@ class _Attachment:
             sender = AppSender(self._app, loop)
             opened = open_pipeline(self._config, sender, instruments)
             pipeline = opened.pipeline
+            pipeline.stages.rest_seconds = REST_SECONDS
 
             def check(watches: Sequence[Watch]) -> None:
                 self._check_topics(watches)
