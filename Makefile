@@ -11,8 +11,8 @@ BIN := .venv/bin
 # Tests mostly wait for servers, so that two at a time take little more than half as long. A Redis that is not
 # their own is one database for all of them.
 PROCESSES := $(if $(REDIS_URL),0,2)
-COMPILED := streams/codecs/json/scanner streams/record_parts
-INSTALLED_FROM := pyproject.toml $(COMPILED:=.pyx)
+COMPILED := streams/codecs/json/scanner streams/codecs/oip/scanner streams/record_parts
+INSTALLED_FROM := pyproject.toml $(COMPILED:=.pyx) streams/codecs/json/scanner.pxd
 PYTHON_NAMES := python3.12 python3.11 python3.10 python3 python
 
 .PHONY: demo test check clean

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,24 +26,27 @@ else:
 if TYPE_CHECKING:
     from streams.codecs.json.scanner import Keys, Kind
 
-TensorNames: TypeAlias = tuple["str | None", "str | None"]
+OpenScanner: TypeAlias = Callable[["Keys", Sequence[int], int, int], "EventScanner"]
+"""Makes a scanner: what is wanted, shape of an instance, length of a prediction or 0, longest value."""
 
 log = logging.getLogger(__name__)
 
 
-def column_scanner(schema: EventSchema, tensors: TensorNames | None = None) -> ColumnScanner | None:
+def column_scanner(schema: EventSchema, open_scanner: OpenScanner | None = None) -> ColumnScanner | None:
     """Return a scanner for events of a schema, see ``ColumnScanner``; None where there is none."""
-    if MISSING is not None:
-        _tell_that_it_is_slow(MISSING)
-        return None
     try:
-        return ColumnScanner(schema, tensors)
-    except ValueError:
-        return None
+        if MISSING is not None:
+            raise MISSING
+        return ColumnScanner(schema, open_scanner or EventScanner)
+    except ImportError as missing:
+        _tell_that_it_is_slow(str(missing))
+    except ValueError as too_much:
+        log.debug("Events are not scanned: %s.", too_much)
+    return None
 
 
 @cache
-def _tell_that_it_is_slow(missing: ImportError) -> None:
+def _tell_that_it_is_slow(missing: str) -> None:
     log.warning(
         "JSON is decoded without the compiled scanner (%s), in two to three times the time, and events of the"
         " Open Inference Protocol in seventy times the time; where that matters, install drift-monitor anew"
@@ -59,9 +62,8 @@ class ColumnScanner:
     ----------
     schema
         What a valid event looks like.
-    tensors
-        Names of the tensors that are instances and predictions, each None where there is to be only one;
-        None if they are arrays of numbers. See ``streams.codecs.oip``.
+    open_scanner
+        Makes what scans them.
 
     Raises
     ------
@@ -69,14 +71,13 @@ class ColumnScanner:
         If fields overlap, or are more than the scanner can look for.
     """
 
-    def __init__(self, schema: EventSchema, tensors: TensorNames | None = None) -> None:
+    def __init__(self, schema: EventSchema, open_scanner: OpenScanner) -> None:
         self._schema = schema
         self._kinds: list[Kind] = []
         self._column_of: dict[str, int] = {}
         keys = self._keys(wanted_fields(schema))
-        names = None if tensors is None else [name if name is None else name.encode() for name in tensors]
         n_classes = schema.n_classes if schema.prediction_required else 0
-        self._scanner = EventScanner(keys, schema.input_shape, n_classes, schema.max_bytes, names)
+        self._scanner = open_scanner(keys, schema.input_shape, n_classes, schema.max_bytes)
 
     def read(
         self, values: list[bytes | None], json_lengths: npt.NDArray[np.int64] | None = None
@@ -88,7 +89,8 @@ class ColumnScanner:
         values
             What they hold.
         json_lengths
-            How many bytes of each are JSON, before binary tensors; negative if all are. Shape (n,).
+            How many bytes of each are JSON, which something else follows; negative if nothing does. Shape
+            (n,).
 
         Returns
         -------

@@ -10,14 +10,7 @@ Kind: TypeAlias = Literal["instance", "prediction", "text", "time", "other", "ob
 Keys: TypeAlias = Sequence[tuple[bytes, Kind, int, "Keys"]]
 
 class EventScanner:
-    def __init__(
-        self,
-        wanted: Keys,
-        shape: Sequence[int],
-        n_classes: int,
-        max_bytes: int,
-        tensors: Sequence[bytes | None] | None = None,
-    ) -> None: ...
+    def __init__(self, wanted: Keys, shape: Sequence[int], n_classes: int, max_bytes: int) -> None: ...
     def scan(
         self, values: list[bytes | None], json_lengths: npt.NDArray[np.int64] | None = None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.float32], list[list[Any]]]: ...

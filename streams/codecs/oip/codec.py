@@ -6,8 +6,9 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, repeat
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from streams.codecs.validation import to_float32
 from streams.errors import CodecError
 from streams.events import EventBatch, EventFields, EventSchema, RejectedEvent
 from streams.records import Headers, RecordBatch
+
+if TYPE_CHECKING:
+    from streams.codecs.json.scanner import EventScanner, Keys
 
 _DEFAULTS = EventFields()
 
@@ -80,7 +84,7 @@ class OipCodec:
                 raise CodecError(f"The option {name!r} is {option!r}, expected text.")
         self._schema = replace(schema, fields=_paths(schema.fields, request, response))
         self._reader = OipReader(self._schema, input_tensor=input_tensor, output_tensor=output_tensor)
-        self._scanner = column_scanner(self._schema, (input_tensor, output_tensor))
+        self._scanner = column_scanner(self._schema, partial(_open_scanner, (input_tensor, output_tensor)))
 
     def decode(self, records: RecordBatch) -> EventBatch:
         """Decode a batch; a bad event is listed in ``rejected`` and never raises."""
@@ -137,6 +141,22 @@ class OipCodec:
             return self._reader.read(value, _header_length(headers))
         except BadEventError as bad:
             return RejectedEvent(row, bad.reason, bad.detail)
+
+
+def _open_scanner(
+    names: Sequence[str | None], wanted: Keys, shape: Sequence[int], n_classes: int, max_bytes: int
+) -> EventScanner:
+    """Open a scanner of the tensors of these names.
+
+    Raises
+    ------
+    ImportError
+        If it could not be compiled.
+    """
+    from streams.codecs.oip.scanner import TensorScanner
+
+    encoded = [name if name is None else name.encode() for name in names]
+    return TensorScanner(wanted, shape, n_classes, max_bytes, encoded)
 
 
 def _paths(fields: EventFields, request: str, response: str) -> EventFields:

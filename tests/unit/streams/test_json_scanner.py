@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from streams.codecs.columns import EventColumns
 from streams.codecs.json import column_scanner
 from streams.codecs.json.codec import JsonCodec
-from streams.codecs.json.column_scanner import ColumnScanner
 from streams.events import EventFields, EventSchema
 from tests.records_in_memory import batch_of
 
@@ -28,7 +27,9 @@ BELOW = EventFields(instance="data.x", prediction="data.out.y", id="id", segment
 
 def scan(*values: bytes | None, schema: EventSchema = TABULAR) -> tuple[EventColumns, list[int]]:
     """Return what is read of values, and the rows that are left."""
-    columns, _, left = ColumnScanner(schema).read(list(values))
+    scanner = column_scanner.column_scanner(schema)
+    assert scanner is not None
+    columns, _, left = scanner.read(list(values))
     return columns, left
 
 
