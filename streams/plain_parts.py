@@ -59,7 +59,7 @@ def packed(
 def unpacked(
     contents: list[bytes], names: tuple[str, ...], names_of: Callable[[bytes], Sequence[str]]
 ) -> tuple[list[list[bytes | None]], list[bytes]]:
-    """Return headers of these names, a list for each, and the values of packed records.
+    """Return headers of these names, each named once, a list for each, and the values of packed records.
 
     ``names_of`` reads the names of headers in what a record begins with.
 

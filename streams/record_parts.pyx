@@ -77,6 +77,8 @@ def places(const int32_t[:] partitions, const int64_t[:] offsets):
     cdef Py_ssize_t row
     cdef char[48] text
     cdef list found = [None] * len(offsets)
+    if len(partitions) != len(offsets):
+        raise ValueError(f"{len(partitions)} partitions and {len(offsets)} offsets")
     for row in range(len(offsets)):
         found[row] = text[: write_place(text, sizeof(text), partitions[row], offsets[row])].decode("ascii")
     return found
@@ -93,6 +95,8 @@ def packed(list keys, list headers, list values, head_of):
     cdef tuple names = ()
     cdef bytes head = head_of(names)
     cdef Py_ssize_t row
+    if not len(keys) == len(headers) == len(values):
+        raise ValueError(f"{len(keys)} keys, {len(headers)} headers and {len(values)} values")
     for row in range(len(keys)):
         fetch_ahead(headers, row)
         told = headers[row]
@@ -137,7 +141,7 @@ cdef int append_length(string& whole, bytes part) except -1:
 
 
 def unpacked(list contents, tuple names, names_of):
-    """Return headers of these names, a list for each, and the values of packed records.
+    """Return headers of these names, each named once, a list for each, and the values of packed records.
 
     ``names_of`` reads the names of headers in what a record begins with.
 
@@ -148,7 +152,7 @@ def unpacked(list contents, tuple names, names_of):
     """
     cdef list columns = [[None] * len(contents) for _ in names], values = [None] * len(contents)
     cdef list wanted = []
-    cdef bytes content, head = b"\n"
+    cdef bytes content, head = None
     cdef const char* lengths
     cdef const char* at
     cdef const char* end
@@ -156,7 +160,7 @@ def unpacked(list contents, tuple names, names_of):
     cdef Py_ssize_t row, number, n_lengths = 0
     for row in range(len(contents)):
         content = contents[row]
-        if not content.startswith(head):
+        if head is None or not content.startswith(head):
             head = content[: content.index(b"\n") + 1]
             there = names_of(head)
             n_lengths = 1 + len(there)

@@ -16,6 +16,8 @@ EXPECTED_TIME = "an RFC 3339 time such as '2026-11-20T12:00:00Z' or an integer i
 """What a time should have been, for messages."""
 
 _SHORTEST = len("2026-11-20T12:00:00Z")
+_LONGEST = 64
+"""Longer texts are no times, so that those of a batch have few lengths, whoever wrote them."""
 _OFFSET_LENGTH = len("+00:00")
 _MINUTE_MS = 60_000
 _DAY_MS = 86_400_000
@@ -26,7 +28,7 @@ _Bools = npt.NDArray[np.bool_]
 
 
 def parse_times_ms(texts: Sequence[str]) -> tuple[_Ints, _Bools]:
-    """Read RFC 3339 date-times: any offset, any number of fractional digits, which are cut to milliseconds.
+    """Read RFC 3339 date-times of at most 64 characters: any offset; fractions are cut to milliseconds.
 
     Parameters
     ----------
@@ -45,13 +47,13 @@ def parse_times_ms(texts: Sequence[str]) -> tuple[_Ints, _Bools]:
     RFC 3339, section 5.6. As it allows, ``t``, ``z`` and a space are accepted; second 60 is the next second.
     """
     lengths = set(map(len, texts))
-    if len(lengths) == 1 and min(lengths) >= _SHORTEST:
+    if len(lengths) == 1 and _SHORTEST <= min(lengths) <= _LONGEST:
         times, readable = _parse_same_length(_character_rows(texts))
         return np.where(readable, times, 0), readable
     times = np.zeros(len(texts), dtype=np.int64)
     readable = np.zeros(len(texts), dtype=np.bool_)
     for length in lengths:
-        if length >= _SHORTEST:
+        if _SHORTEST <= length <= _LONGEST:
             rows = [row for row, text in enumerate(texts) if len(text) == length]
             times[rows], readable[rows] = parse_times_ms([texts[row] for row in rows])
     return times, readable

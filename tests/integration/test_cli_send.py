@@ -184,7 +184,10 @@ def test_only_new_alerts_are_followed_and_ctrl_c_ends_it(config):
         publish_alerts(config, built(AlertKind.RESOLVED, monitor="churn"))
         line = follower.stdout.readline()
         follower.send_signal(2)
-        rest, said = follower.communicate(timeout=20)
+        try:
+            rest, said = follower.communicate(timeout=20)
+        finally:
+            follower.kill()
     assert "drift resolved" in line
     assert (follower.returncode, rest, said) == (0, "", "")
 

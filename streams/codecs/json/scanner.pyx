@@ -10,7 +10,7 @@ Bytes end with a NUL, which no part of an event may hold: each loop stops there 
 follows the JSON a loop may go on into that, which shows when the event does not end where it should.
 """
 
-import json
+from json.decoder import scanstring
 
 import numpy as np
 
@@ -45,7 +45,7 @@ for _power in range(EXACT_POWER + 1):
 KINDS = ("instance", "prediction", "text", "time", "other", "object")
 
 
-cdef inline const char* past_number(const char* at, const char* end, double* number) noexcept nogil:
+cdef inline const char* past_number(const char* at, double* number) noexcept nogil:
     """Read the double nearest to a JSON number; NULL for anything else and for what is out of range.
 
     Short decimals are exact integers over exact powers of ten, whose quotient is the nearest double already
@@ -87,7 +87,7 @@ cdef inline const char* past_number(const char* at, const char* end, double* num
         if negative:
             number[0] = -number[0]
         return at
-    return at if nearest_double(start, end, number) == at else NULL
+    return at if nearest_double(start, at, number) == at else NULL
 
 
 cdef object text_between(const char* first, const char* last):
@@ -95,7 +95,7 @@ cdef object text_between(const char* first, const char* last):
     try:
         text = PyUnicode_DecodeUTF8(first, last - first, NULL)
         if "\\" in text:
-            text = json.loads(f'"{text}"')
+            text, _ = scanstring(f'{text}"', 0)
             text.encode()
     except ValueError:
         return None
@@ -103,7 +103,7 @@ cdef object text_between(const char* first, const char* last):
 
 
 cdef const char* past_nested(
-    const char* at, const char* end, const Py_ssize_t* shape, Py_ssize_t n_axes, float** into
+    const char* at, const Py_ssize_t* shape, Py_ssize_t n_axes, float** into
 ) noexcept nogil:
     """Read an array of exactly this shape."""
     cdef double number
@@ -115,9 +115,9 @@ cdef const char* past_nested(
     for left in range(shape[0] - 1, -1, -1):
         after = b"," if left else b"]"
         if n_axes > 1:
-            at = past_nested(at, end, shape + 1, n_axes - 1, into)
+            at = past_nested(at, shape + 1, n_axes - 1, into)
         else:
-            at = past_number(at, end, &number)
+            at = past_number(at, &number)
             if at != NULL:
                 into[0][0] = <float>number
                 into[0] += 1
@@ -209,6 +209,7 @@ cdef class EventScanner:
         """
         cdef Py_ssize_t row, n = len(values)
         self.filled = self.capacity = 0
+        self.arrays = None
         self.columns = [[] for _ in range(self.n_columns)]
         self._grow(max(1, n))
         for row in range(n):
@@ -391,8 +392,8 @@ cdef class EventScanner:
         cdef float* into = numbers.first + self.filled * numbers.size
         cdef Py_ssize_t total = numbers.count * numbers.size
         if at[0] == b"[" and past_blanks(at + 1)[0] != b"[":
-            return past_nested(at, self.end, &total, 1, &into)
-        return past_nested(at, self.end, shape.data(), shape.size(), &into)
+            return past_nested(at, &total, 1, &into)
+        return past_nested(at, shape.data(), shape.size(), &into)
 
     cdef const char* _past_unwanted(self, const char* at, int depth) except? NULL:
         """Go past any value that is valid, nested to ``depth`` at most."""
@@ -410,7 +411,7 @@ cdef class EventScanner:
         if at[0] == b"n":
             return at + 4 if strncmp(at, b"null", 4) == 0 else NULL
         if at[0] != b"[" and at[0] != b"{":
-            return past_number(at, self.end, &number)
+            return past_number(at, &number)
         closing = at[0] + 2  # "]" follows "[" after one more character, as "}" does "{"
         if depth == 0:
             return NULL

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
@@ -190,9 +190,8 @@ def _header_length(headers: Headers) -> bytes | None:
     return None
 
 
-@lru_cache(1024)
 def _stated_length(header: bytes | None) -> int:
     """Read the header; what is no length is more than any value has, so that the value is not scanned."""
     if header is None:
         return -1
-    return int(header) if header.isdigit() and len(header) <= LONGEST_LENGTH else sys.maxsize
+    return int(header) if len(header) <= LONGEST_LENGTH and header.isdigit() else sys.maxsize

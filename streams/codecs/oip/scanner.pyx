@@ -221,8 +221,7 @@ cdef class TensorScanner(EventScanner):
         return last[0] + 1 if is_plain else NULL
 
     cdef bint _is_named(self, int kind, const char* first, const char* last) except -1:
-        cdef bytes name = self.tensor_names[kind]
-        return is_text(first, last, name)
+        return first[: last - first] == <bytes>self.tensor_names[kind]
 
     cdef const char* _past_parameters(self, const char* at, int64_t* binary_size) except? NULL:
         """Read parameters of a tensor, of which the size of its binary data is wanted."""
@@ -281,8 +280,11 @@ cdef class TensorScanner(EventScanner):
                 and memcmp(&self.axes[skipped], one.data(), n_axes * sizeof(Py_ssize_t)) == 0
             ):
                 numbers.count = self.axes[0] if skipped else 1
-                # A number takes a byte at least; who says that there are more is not believed.
-                if numbers.count > (self.after - self.start) // numbers.size:
+                # A number takes a byte at least, and predictions are as many as instances; who says that there
+                # are more than that is not believed.
+                if numbers.count > (self.after - self.start) // (
+                    self.numbers[INSTANCE].size + self.numbers[PREDICTION].size
+                ):
                     return False
                 if self.filled + numbers.count > self.capacity:
                     self._grow(numbers.count)

@@ -20,8 +20,8 @@ from streams.state.pair_store import KINDS
 from streams.stored_records import StoredRecord, unpacked_columns, unpacked_record
 
 _TYPE, _ID = f"{ATTRIBUTE_PREFIX}type", f"{ATTRIBUTE_PREFIX}id"
-_MOST_TYPES = 256
-"""How many types are remembered; a producer of random ones must not fill the memory."""
+_MOST_TYPES = _LONGEST_TYPE = 256
+"""How many types are remembered, and of what length; a producer of odd ones must not fill the memory."""
 
 _T = TypeVar("_T")
 
@@ -94,9 +94,11 @@ class HalfReader:
 
     def read_stored(self, contents: Sequence[bytes]) -> tuple[list[list[Any]], list[bytes]]:
         """Read halves as they were stored: the attributes that are asked for, a column each, and the data."""
-        (ids, *attributes), data = unpacked_columns(contents, (_ID, *self._attributes))
-        if None not in ids:
-            return attributes, data
+        names = tuple(dict.fromkeys((_ID, *self._attributes)))
+        columns, data = unpacked_columns(contents, names)
+        found = dict(zip(names, columns, strict=True))
+        if None not in found[_ID]:
+            return [found[name] for name in self._attributes], data
         records = [unpacked_record(content) for content in contents]
         halves = [self._read_again(record) for record in records]
         columns = [[half.attributes.get(name) for half in halves] for name in self._attributes]
@@ -155,7 +157,7 @@ class HalfReader:
             detail = "The attribute 'id' has half of a surrogate pair, expected whole characters."
             raise BadEventError(RejectReason.UNDECODABLE, detail)
         known = dict(headers).get(_TYPE)
-        if known is not None and len(self._kinds) < _MOST_TYPES:
+        if known is not None and len(known) <= _LONGEST_TYPE and len(self._kinds) < _MOST_TYPES:
             self._kinds[known] = kind
         return HalfEvent(
             event, kind, {ATTRIBUTE_PREFIX + name: found for name, found in attributes.items()}, data

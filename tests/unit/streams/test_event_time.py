@@ -97,3 +97,11 @@ def test_a_column_may_mix_texts_integers_and_nothing():
     assert read.tolist() == [NOON_MS, 0, 17, 0, 0, LATEST_MS]
     assert has_time.tolist() == [True, False, True, False, False, True]
     assert unreadable.tolist() == [False, False, False, True, True, False]
+
+
+def test_texts_of_any_length_take_little_time() -> None:
+    longest = f"2026-11-20T12:00:00.{'1' * 43}Z"
+    texts = [longest, f"{longest[:-1]}1Z", "2026-11-20T12:00:00." + "1" * 1_000_000 + "Z"]
+    texts += [f"{'1' * length}Z" for length in range(3000)]
+
+    assert parse_times_ms(texts)[1].nonzero()[0].tolist() == [0]

@@ -7,6 +7,7 @@ import json
 from streams.codecs.pairs.half_events import HalfReader
 from streams.events import RejectReason
 from streams.records import Headers
+from streams.stored_records import packed_records
 
 ATTRIBUTES = ["ce_time", "ce_absent"]
 PLAIN: Headers = [("ce_type", b"x.request"), ("ce_id", b"a"), ("ce_time", b"noon")]
@@ -58,3 +59,17 @@ def test_a_half_is_read_in_a_batch_as_it_is_alone() -> None:
     assert alone[8] == (RejectReason.UNDECODABLE,)
     assert alone[10] == alone[11] == (RejectReason.MISSING_FIELD,)
     assert read(small, HALVES[9]) == [(RejectReason.TOO_LARGE,)]
+
+
+def test_an_attribute_that_is_asked_for_beside_the_id_is_read_from_a_stored_half() -> None:
+    headers: Headers = [("ce_id", b"1"), ("ce_type", b"a.request"), ("ce_site", b"A")]
+    _, packed = packed_records([None], [headers], [b"{}"])
+
+    assert HalfReader(100, ["ce_id", "ce_site"]).read_stored([packed]) == ([[b"1"], [b"A"]], [b"{}"])
+
+
+def test_odd_types_are_not_remembered() -> None:
+    reader = HalfReader(100, [])
+    read(reader, (b"{}", [("ce_id", b"1"), ("ce_type", b"x" * 1000 + b".request")]))
+
+    assert reader._kinds == {}

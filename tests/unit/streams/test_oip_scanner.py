@@ -175,6 +175,21 @@ def test_blanks_behind_an_event_are_gone_past_once(monkeypatch: pytest.MonkeyPat
     assert left_of([(padded, []), (padded + b"x", [])] * 20, monkeypatch) == [*range(1, 40, 2)]
 
 
+def test_predictions_that_are_promised_take_no_memory() -> None:
+    outputs = [{**P, "shape": [450_000, 2], "data": []}]
+    value = json.dumps({"outputs": outputs}).encode() + b" " * 900_000
+
+    (rejected,) = decode([(value, [])], EventSchema((224, 224, 3), 2)).rejected
+    assert rejected.reason.value == "missing_field"
+
+
+def test_a_name_is_compared_as_a_whole() -> None:
+    inputs = [tensor(FLAT, [3], name="x")]
+
+    assert decode([(plain(1, inputs=inputs), [])], SCHEMA, input_tensor="x\0y").rejected
+    assert decode([(plain(1, inputs=inputs), [])], SCHEMA, input_tensor="xy").rejected
+
+
 def test_many_instances_of_an_event_make_room_for_themselves() -> None:
     def many(count: int) -> Record:
         outputs = [{**P, "shape": [count, 2], "data": [0.25, 0.75] * count}]

@@ -73,3 +73,5 @@ def test_bytes_that_break_off_are_refused(way: ModuleType, end: int) -> None:
 
     with pytest.raises(ValueError):  # noqa: PT011
         way.unpacked([packed[:end]], ("a",), json.loads)
+    with pytest.raises(ValueError):  # noqa: PT011
+        way.unpacked([b"\nabc"], ("a",), json.loads)
