@@ -43,7 +43,9 @@ REST_SECONDS = 0.01
 """How long the monitor's thread rests after each stage of a batch, so that what the app's own agents wait for
 meanwhile is one stage, a few milliseconds, and not all of them."""
 ACKNOWLEDGED_AT_ONCE = 32
-"""How many events are acknowledged before the app's other agents have their turn."""
+ACKNOWLEDGING_PAUSE_SECONDS = 0.001
+"""How many events are acknowledged at a time, and how long the event loop is left to others between: an event
+takes many turns of the loop on its way to an agent, of which each would wait for some to be acknowledged."""
 TURN_SECONDS = 0.1
 """How often verdicts are settled and aged windows looked for while no events come."""
 ATTENTION_SECONDS = 0.5
@@ -126,7 +128,7 @@ class _Attachment:
             for number, event in enumerate(events, 1):
                 await stream.ack(event)
                 if number % ACKNOWLEDGED_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(ACKNOWLEDGING_PAUSE_SECONDS)
 
     async def turn(self) -> None:
         """Let the monitor do what does not depend on new events."""
