@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,11 +48,12 @@ def packed(
 
     ``head_of`` gives what a record with headers of certain names begins with.
     """
+    known_head = cache(head_of)
     records = []
     for key, told, value in zip(keys, headers, values, strict=True):
         kept = [key, *(content for _, content in told)]
         lengths = struct.pack(f"<{len(kept)}i", *[-1 if part is None else len(part) for part in kept])
-        head = head_of(tuple(name for name, _ in told))
+        head = known_head(tuple(name for name, _ in told))
         records.append(b"".join([head, lengths, *(part or b"" for part in kept), value]))
     return [*map(len, records)], b"".join(records)
 
@@ -59,7 +61,7 @@ def packed(
 def unpacked(
     contents: list[bytes], names: tuple[str, ...], names_of: Callable[[bytes], Sequence[str]]
 ) -> tuple[list[list[bytes | None]], list[bytes]]:
-    """Return headers of these names, each named once, a list for each, and the values of packed records.
+    """Return headers of these names, a list for each, and the values of packed records.
 
     ``names_of`` reads the names of headers in what a record begins with.
 

@@ -141,7 +141,7 @@ cdef int append_length(string& whole, bytes part) except -1:
 
 
 def unpacked(list contents, tuple names, names_of):
-    """Return headers of these names, each named once, a list for each, and the values of packed records.
+    """Return headers of these names, a list for each, and the values of packed records.
 
     ``names_of`` reads the names of headers in what a record begins with.
 
@@ -150,8 +150,8 @@ def unpacked(list contents, tuple names, names_of):
     ValueError
         If one is no packed record.
     """
-    cdef list columns = [[None] * len(contents) for _ in names], values = [None] * len(contents)
-    cdef list wanted = []
+    cdef dict columns = {name: [None] * len(contents) for name in names}
+    cdef list values = [None] * len(contents), wanted = []
     cdef bytes content, head = None
     cdef const char* lengths
     cdef const char* at
@@ -164,7 +164,7 @@ def unpacked(list contents, tuple names, names_of):
             head = content[: content.index(b"\n") + 1]
             there = names_of(head)
             n_lengths = 1 + len(there)
-            wanted = [None, *(columns[names.index(name)] if name in names else None for name in there)]
+            wanted = [None, *map(columns.get, there)]
         lengths = PyBytes_AS_STRING(content) + len(head)
         end = PyBytes_AS_STRING(content) + len(content)
         at = lengths + n_lengths * <Py_ssize_t>sizeof(length)
@@ -179,4 +179,4 @@ def unpacked(list contents, tuple names, names_of):
         if at > end:
             raise ValueError(f"{content[:80]!r} is no packed record.")
         values[row] = at[: end - at]
-    return columns, values
+    return [columns[name] for name in names], values

@@ -10,8 +10,6 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from streams.parts import places
-
 Headers: TypeAlias = list[tuple[str, bytes | None]]
 
 
@@ -104,11 +102,6 @@ class RecordBatch:
     def offsets(self) -> npt.NDArray[np.int64]:
         """Offsets, shape (n,)."""
         return np.array([message.offset() for message in self.messages], dtype=np.int64)
-
-    @cached_property
-    def places(self) -> list[str]:
-        """Partition and offset as text, such as ``3:17``, length n."""
-        return places(self.partitions, self.offsets)
 
     def last_timestamp_ms(self, partition: int) -> int:
         """Kafka timestamp of the last record of a partition that is in the batch; -1 where there is none."""

@@ -9,14 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from streams.parts import packed, unpacked
 from streams.plain_parts import unpacked_one
 from streams.records import Headers
 
-_LONGEST_KNOWN = 1000
-"""Characters of all names of a record's headers up to which what stands for them is remembered."""
 NO_TIMESTAMP = 0, -1
 """What confluent-kafka says where there is none."""
 
@@ -89,13 +86,5 @@ def unpacked_columns(
 
 
 def _head(names: tuple[str, ...]) -> bytes:
-    # Who names headers at length must not fill the memory.
-    return _known_head(names) if sum(map(len, names)) <= _LONGEST_KNOWN else _new_head(names)
-
-
-def _new_head(names: tuple[str, ...]) -> bytes:
     # JSON of ASCII can hold half of a surrogate pair too, as names that are not UTF-8 have.
     return json.dumps(names).encode() + b"\n"
-
-
-_known_head = lru_cache(256)(_new_head)

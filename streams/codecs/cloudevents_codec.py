@@ -99,11 +99,11 @@ class CloudEventsCodec:
         """Decode a batch; a bad event is listed in ``rejected`` and never raises."""
         if not any(records.headers):
             return self._decode_structured(records)
-        names = (ATTRIBUTE_PREFIX + "id", *(ATTRIBUTE_PREFIX + name for name in self._wanted))
-        ids, *found = header_columns(records.headers, names)
-        if None not in ids:
-            texts = ([None if one is None else _text(one) for one in column] for column in found)
-            return self._decode_binary(records, dict(zip(self._wanted, texts, strict=True)))
+        names = tuple(ATTRIBUTE_PREFIX + name for name in self._wanted)
+        contents = dict(zip(self._wanted, header_columns(records.headers, names), strict=True))
+        if None not in contents["id"]:
+            texts = ([None if one is None else _text(one) for one in column] for column in contents.values())
+            return self._decode_binary(records, dict(zip(contents, texts, strict=True)))
         attributes = [attributes_in(headers) for headers in records.headers]
         binary = np.array([bool(found) for found in attributes], dtype=np.bool_)
         rows, others = np.flatnonzero(binary), np.flatnonzero(~binary)

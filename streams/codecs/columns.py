@@ -107,6 +107,12 @@ def joined(parts: Sequence[EventColumns]) -> EventColumns:
     )
 
 
+def joined_by_row(parts: Sequence[EventColumns]) -> EventColumns:
+    """Put the entries of several parts, at least one, in the order of their records."""
+    columns = joined(parts)
+    return columns if len(parts) == 1 else columns.take(np.argsort(columns.rows, kind="stable"))
+
+
 def event_batch(
     records: RecordBatch, schema: EventSchema, columns: EventColumns, rejected: list[RejectedEvent]
 ) -> EventBatch:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from streams.codecs.columns import event_batch, joined
+from streams.codecs.columns import event_batch, joined_by_row
 from streams.codecs.event_reader import ReadEvent
 from streams.codecs.json.column_scanner import column_scanner
 from streams.codecs.json.parser import EventParser
@@ -69,9 +67,7 @@ class JsonCodec:
         for columns, good in parts:
             judged = [self._judge(row, values[row]) for row in columns.rows[~good].tolist()]
             rejected += [event for event in judged if isinstance(event, RejectedEvent)]
-        columns = joined([columns for columns, _ in parts])
-        if len(parts) > 1:
-            columns = columns.take(np.argsort(columns.rows))
+        columns = joined_by_row([columns for columns, _ in parts])
         return event_batch(records, self._schema, columns, rejected)
 
     def _judge(self, row: int, value: bytes | None) -> ReadEvent | RejectedEvent:

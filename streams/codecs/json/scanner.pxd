@@ -2,7 +2,6 @@
 """What scanners of other events can build on."""
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport strncmp
 from libcpp.vector cimport vector
 
 cdef enum:
@@ -75,11 +74,6 @@ cdef inline const char* closing_quote(const char* at, bint* is_plain) noexcept n
         character = <uint8_t>at[0]
     is_plain[0] = joined < 128
     return at
-
-
-cdef inline bint is_text(const char* first, const char* last, const char* text) noexcept nogil:
-    """Tell whether a text, which ends with a quote, is this one."""
-    return strncmp(first, text, last - first) == 0 and text[last - first] == 0
 
 
 cdef class EventScanner:

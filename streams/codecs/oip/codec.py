@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from streams.codecs.columns import EventColumns, event_batch, joined
+from streams.codecs.columns import EventColumns, event_batch, joined_by_row
 from streams.codecs.json.column_scanner import column_scanner
 from streams.codecs.oip.reader import LONGEST_LENGTH, Numbers, OipEvent, OipReader
 from streams.codecs.oip.tensors import HEADER_LENGTH
@@ -101,10 +101,7 @@ class OipCodec:
         accepted = {row: event for row in left if isinstance(event := judged[row], OipEvent)}
         if accepted or not parts:
             parts.append(self._columns(accepted))
-        columns = joined(parts)
-        if len(parts) > 1:
-            columns = columns.take(np.argsort(columns.rows, kind="stable"))
-        return event_batch(records, self._schema, columns, rejected)
+        return event_batch(records, self._schema, joined_by_row(parts), rejected)
 
     def _columns(self, accepted: Mapping[int, OipEvent]) -> EventColumns:
         """Turn events that were read one by one, by row, into columns."""

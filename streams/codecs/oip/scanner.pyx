@@ -6,11 +6,11 @@ What is rare is left alone here too: data that are no numbers, as true and false
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memcmp
+from libc.string cimport memcmp, strncmp
 from libcpp.vector cimport vector
 
 from streams.codecs.json.scanner cimport (
-    DEEPEST, INSTANCE, N_NUMBERS, PREDICTION, EventScanner, Numbers, closing_quote, is_text, past_blanks, past_integer,
+    DEEPEST, INSTANCE, N_NUMBERS, PREDICTION, EventScanner, Numbers, closing_quote, past_blanks, past_integer,
 )
 
 cdef extern from *:
@@ -73,6 +73,11 @@ cdef struct Behind:
     Py_ssize_t size  # in bytes, of all tensors
     Py_ssize_t offset  # of the one that is wanted; negative if its numbers are in JSON
     Datatype* datatype
+
+
+cdef inline bint is_text(const char* first, const char* last, const char* text) noexcept nogil:
+    """Tell whether a text, which ends with a quote, is this one."""
+    return strncmp(first, text, last - first) == 0 and text[last - first] == 0
 
 
 cdef class TensorScanner(EventScanner):

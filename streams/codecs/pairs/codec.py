@@ -17,6 +17,7 @@ from streams.codecs.pairs.pair_events import PairEvents
 from streams.codecs.rejection import shown
 from streams.errors import CodecError
 from streams.events import EventBatch, EventSchema, RejectedEvent, RejectReason
+from streams.parts import places
 from streams.records import RecordBatch
 from streams.state.memory_pairs import MemoryPairs
 from streams.state.pair_store import (
@@ -130,7 +131,7 @@ class PairsCodec:
 
     def _ask(self, records: RecordBatch, halves: HalfColumns, found: MetHalves) -> Future[Answers]:
         """Ask which halves complete their event."""
-        place = records.places
+        place = places(records.partitions, records.offsets)
         events, kinds, alone = halves.events, halves.kinds, found.alone
         firsts, seconds = list(map(_FIRST, found.met)), list(map(_SECOND, found.met))
         meetings = Meetings(

@@ -94,11 +94,9 @@ class HalfReader:
 
     def read_stored(self, contents: Sequence[bytes]) -> tuple[list[list[Any]], list[bytes]]:
         """Read halves as they were stored: the attributes that are asked for, a column each, and the data."""
-        names = tuple(dict.fromkeys((_ID, *self._attributes)))
-        columns, data = unpacked_columns(contents, names)
-        found = dict(zip(names, columns, strict=True))
-        if None not in found[_ID]:
-            return [found[name] for name in self._attributes], data
+        (ids, *attributes), data = unpacked_columns(contents, (_ID, *self._attributes))
+        if None not in ids:
+            return attributes, data
         records = [unpacked_record(content) for content in contents]
         halves = [self._read_again(record) for record in records]
         columns = [[half.attributes.get(name) for half in halves] for name in self._attributes]

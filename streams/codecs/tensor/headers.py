@@ -9,12 +9,14 @@ from streams import headers as names
 from streams.codecs.rejection import BadEventError
 from streams.codecs.tensor.format import TensorFormat, header_text, tensor_format
 from streams.events import EventSchema, RejectedEvent
+from streams.parts import header_columns
 from streams.records import Headers
 
 MOST_FORMATS = 256
 """How many different descriptions are remembered; a producer of random ones must not fill the memory."""
 
 _FORMAT_HEADERS = (names.TENSOR_DTYPE, names.TENSOR_SHAPE, names.PREDICTION_DTYPE)
+_TEXT_HEADERS = (names.EVENT_ID, names.EVENT_TIME, names.EVENT_MODEL, names.EVENT_SEGMENT)
 _LONGEST_INTEGER = 20
 
 
@@ -41,7 +43,7 @@ class HeaderColumns:
 
 
 class HeaderReader:
-    """Reads headers, quickly where all records of a batch have the same ones.
+    """Reads headers, quickly where all records of a batch have one format.
 
     Parameters
     ----------
@@ -64,25 +66,15 @@ class HeaderReader:
             return self._read_each(headers)
 
     def _read_alike(self, headers: Sequence[Headers]) -> HeaderColumns:
-        """Read the headers of records that have the same names in the same order and one format."""
-        if len(set(map(len, headers))) > 1:
+        """Read the headers of records that have one format."""
+        wanted = (*_FORMAT_HEADERS, *_TEXT_HEADERS)
+        columns = dict(zip(wanted, header_columns([*headers], wanted), strict=True))
+        described = {name: columns[name][0] for name in _FORMAT_HEADERS}
+        if any(columns[name].count(value) < len(headers) for name, value in described.items()):
             raise _NotAlikeError
-        columns: dict[str, list[bytes | None]] = {}
-        for pairs in zip(*headers, strict=True):
-            name = pairs[0][0]
-            columns[name] = [value for key, value in pairs if key == name]
-            if len(columns[name]) < len(headers):
-                raise _NotAlikeError
-        described: dict[str, bytes | None] = {}
-        for name in _FORMAT_HEADERS:
-            if name in columns:
-                described[name] = columns[name][0]
-                if columns[name].count(columns[name][0]) < len(headers):
-                    raise _NotAlikeError
-        absent: list[bytes | None] = [None] * len(headers)
         texts = {
-            name: [None if value is None else header_text(name, value) for value in columns.get(name, absent)]
-            for name in (names.EVENT_ID, names.EVENT_TIME, names.EVENT_MODEL, names.EVENT_SEGMENT)
+            name: [None if value is None else header_text(name, value) for value in columns[name]]
+            for name in _TEXT_HEADERS
         }
         return HeaderColumns(
             formats=[self._format(described)] * len(headers),
@@ -94,9 +86,7 @@ class HeaderReader:
 
     def _read_each(self, headers: Sequence[Headers]) -> HeaderColumns:
         formats: list[TensorFormat | None] = []
-        texts: dict[str, list[str | None]] = {
-            name: [] for name in (names.EVENT_ID, names.EVENT_TIME, names.EVENT_MODEL, names.EVENT_SEGMENT)
-        }
+        texts: dict[str, list[str | None]] = {name: [] for name in _TEXT_HEADERS}
         rejected: list[RejectedEvent] = []
         for row, pairs in enumerate(headers):
             described = dict(pairs)
@@ -133,7 +123,7 @@ class HeaderReader:
 
 
 class _NotAlikeError(Exception):
-    """The records of a batch have different headers."""
+    """The records of a batch have different formats."""
 
 
 def _time(text: str | None) -> str | int | None:
